@@ -1,0 +1,70 @@
+# Every target does its own set-up: a virtual environment in .venv, nothing global.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed-dev
+DEMO   := $(VENV)/.installed
+
+.PHONY: help demo test test-lowest crash lock check format bench clean
+.DEFAULT_GOAL := help
+
+help: ## what there is to do
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "hyperhive needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1). Name another: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); echo "Python cannot make virtual environments here; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+
+$(DEMO): python/requirements.lock python/pyproject.toml | $(BIN)/python
+	@echo "setting up $(VENV) (about 450 MB, most of it the claude program) …"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r python/requirements.lock
+	@echo "$(CURDIR)/python" > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/hyperhive.pth"
+	@printf '%s\n' '#!$(CURDIR)/$(BIN)/python' 'import sys' 'from hyperhive.cli import main' 'sys.exit(main())' > $(BIN)/hyperhive
+	@chmod 755 $(BIN)/hyperhive
+	@touch $@
+
+$(STAMP): python/requirements-dev.lock $(DEMO)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r python/requirements-dev.lock
+	@touch $@
+
+demo: $(DEMO) ## three agents at work, without an account
+	@$(BIN)/hyperhive demo
+
+test: $(STAMP) ## the whole test suite
+	@$(BIN)/python -m pytest -c python/pyproject.toml --rootdir=. tests
+
+test-lowest: $(VENV)-lowest/.installed ## the test suite with the oldest supported versions
+	@$(VENV)-lowest/bin/python -m pytest -c python/pyproject.toml --rootdir=. -p no:cacheprovider tests/unit tests/integration
+
+$(VENV)-lowest/.installed: python/requirements-lowest.lock
+	@$(PYTHON) -m venv $(VENV)-lowest
+	@$(VENV)-lowest/bin/pip install --quiet --disable-pip-version-check --require-hashes -r python/requirements-lowest.lock
+	@echo "$(CURDIR)/python" > "$$($(VENV)-lowest/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/hyperhive.pth"
+	@touch $@
+
+crash: $(STAMP) ## kill -9 at random points, for a while
+	@HYPERHIVE_CRASH_ROUNDS=60 $(BIN)/python -m pytest -c python/pyproject.toml --rootdir=. --timeout=1800 tests/integration/test_crash.py
+
+lock: ## write the lock files anew
+	@$(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/pip install --quiet --disable-pip-version-check uv
+	@cd python && for kind in "requirements:" "requirements-dev:--group dev" "requirements-lowest:--resolution lowest-direct --group test"; do \
+	  ../$(VENV)-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	    $${kind#*:} pyproject.toml -o $${kind%%:*}.lock || exit 1; done
+	@rm -rf $(VENV)-lock
+
+check: $(STAMP) ## ruff and mypy
+	@$(BIN)/ruff check --config python/pyproject.toml python tests examples
+	@$(BIN)/ruff format --config python/pyproject.toml --check python tests examples
+	@$(BIN)/mypy --config-file python/pyproject.toml python/hyperhive
+
+format: $(STAMP) ## rewrite the code in its one style
+	@$(BIN)/ruff check --config python/pyproject.toml --fix --quiet python tests examples || true
+	@$(BIN)/ruff format --config python/pyproject.toml --quiet python tests examples
+
+bench: $(STAMP) ## the figures of docs/delivery.md, as JSON
+	@$(BIN)/python tests/bench/run.py
+
+clean: ## remove what the other targets made
+	rm -rf $(VENV) .venv-lowest .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,249 @@
+"""What an operator can set: one model, `HiveSettings`, read from one JSON file and `HYPERHIVE_…` variables.
+
+The NixOS module renders the file, `hyperhive up` takes one written by hand; both are read by `hyperhive.config_file`,
+which turns the file's camelCase into the names here. The models refuse unknown keys and check what can be checked
+without looking at the machine; `hyperhive.preflight` looks at the machine.
+
+Fields have no aliases on purpose: with them a bare environment variable `VERSION` would override a field.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from hyperhive.clock import parse_span
+from hyperhive.names import EVERYONE, MANAGER, OPERATOR, AgentName, nearest, port_collisions
+
+RuntimeName = Literal["auto", "nixos-container", "bubblewrap", "process"]
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@\[\]-]{0,127}")
+_TOOL = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(\(.*\))?")
+_SIZE = re.compile(r"\d+[KMGT]?|infinity")
+_PERCENT = re.compile(r"\d+%")
+
+
+def _matching(pattern: re.Pattern[str], what: str, example: str) -> AfterValidator:
+    def check(text: str) -> str:
+        if not pattern.fullmatch(text):
+            msg = f"{text!r} is no {what}; write for example {example}"
+            raise ValueError(msg)
+        return text
+
+    return AfterValidator(check)
+
+
+def _absolute(path: Path) -> Path:
+    if not path.is_absolute():
+        msg = f"'{path}' must be an absolute path"
+        raise ValueError(msg)
+    return path
+
+
+def _span(text: str) -> str:
+    parse_span(text)
+    return text
+
+
+VariableName = Annotated[str, _matching(_VARIABLE, "name of an environment variable", "ANTHROPIC_BASE_URL")]
+ModelName = Annotated[str, _matching(_MODEL, "model name", "'haiku' or 'claude-opus-4-1'")]
+ToolName = Annotated[str, _matching(_TOOL, "tool", "'WebFetch' or 'Bash(git *)'")]
+Size = Annotated[str, _matching(_SIZE, "size", "'4G'")]
+Percent = Annotated[str, _matching(_PERCENT, "share of the processor", "'200%'")]
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+Span = Annotated[str, AfterValidator(_span)]
+
+
+class Section(BaseModel):
+    """Base of every part of the settings: unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Database(Section):
+    """Where the hive keeps what it knows."""
+
+    url: str | None = Field(None, description="SQLAlchemy URL; without one, SQLite in the state directory")
+
+
+class Dashboard(Section):
+    """The operator's page."""
+
+    port: int = Field(7000, ge=0, le=65535, description="TCP port on 127.0.0.1 and ::1; 0 is any free one")
+    allowed_hosts: list[str] = Field(
+        default_factory=list, description="further names under which the page may be reached, for example of a proxy"
+    )
+    operator_token_file: AbsolutePath | None = Field(None, description="file with the operator's token")
+
+
+class Operator(Section):
+    """How agents should speak of the human."""
+
+    name: str = Field(OPERATOR, description="how agents call the operator")
+    pronouns: str | None = Field(None, description="the operator's pronouns, told to the agents")
+
+
+class Notifications(Section):
+    """How an operator who is not looking is told."""
+
+    url_file: AbsolutePath | None = Field(None, description="file with the address that gets one POST an item")
+    command: list[str] | None = Field(None, description="program and arguments that get one line an item on stdin")
+
+
+class Manager(Section):
+    """The agent that may ask for spawns and changes."""
+
+    enable: bool = Field(default=True, description="whether there is a manager")
+    model: ModelName | None = Field(None, description="its model; defaults to defaults.model")
+    prompt: str | None = Field(None, description="what it is told beside its role")
+
+
+class Approvals(Section):
+    """Requests that wait for the operator."""
+
+    ttl: Span = Field("14d", description="how long a request waits before it expires")
+
+
+class Builder(Section):
+    """Store paths that approvals are built with."""
+
+    hyperhive: AbsolutePath | None = Field(None, description="the hyperhive flake's source")
+    nixpkgs: AbsolutePath | None = Field(None, description="the nixpkgs source")
+
+
+class Systems(Section):
+    """NixOS systems that containers run."""
+
+    default: AbsolutePath | None = Field(None, description="store path of the system that all plain agents share")
+
+
+class Limits(Section):
+    """What one agent may use of the machine."""
+
+    memory_max: Size | None = Field(None, description="memory; over it the kernel ends processes of the agent")
+    cpu_quota: Percent | None = Field(None, description="processor time; 200% is two cores")
+    tasks_max: int | None = Field(None, ge=8, description="processes and threads")
+
+
+class Defaults(Section):
+    """What every agent gets that does not say otherwise."""
+
+    model: ModelName = Field("haiku", description="the model of agents that name none")
+    tools: list[ToolName] = Field(default_factory=list, description="further tools for every agent")
+    environment: dict[VariableName, str] = Field(default_factory=dict, description="environment of every claude")
+    credentials: dict[VariableName, AbsolutePath] = Field(
+        default_factory=dict, description="secrets of every agent: variable to file"
+    )
+    keep_warm_seconds: float = Field(
+        120, ge=0, le=86400, description="seconds that a claude process is kept after a turn"
+    )
+    limits: Limits = Field(default_factory=lambda: Limits(memory_max="4G", cpu_quota="200%", tasks_max=512))
+
+
+class McpServer(Section):
+    """An MCP server of the agent's own."""
+
+    command: str | None = None
+    args: list[str] = Field(default_factory=list)
+    env: dict[VariableName, str] = Field(default_factory=dict)
+    url: str | None = None
+    allowed_tools: list[str] | None = None
+
+
+class Schedule(Section):
+    """A message that comes again and again."""
+
+    cron: str | None = None
+    every: Span | None = None
+    message: str
+
+
+class AgentSettings(Section):
+    """One declared agent."""
+
+    model: ModelName | None = Field(None, description="its model; defaults to defaults.model")
+    prompt: str | None = Field(None, description="what it is told beside its name and the rules of the hive")
+    system: AbsolutePath | None = Field(None, description="store path of its own NixOS system")
+    config_file: AbsolutePath | None = Field(None, description="NixOS module of its own system")
+    mutable: bool = Field(default=True, description="whether the manager may propose changes to it")
+    mcp_servers: dict[str, McpServer] = Field(default_factory=dict)
+    tools: list[ToolName] = Field(default_factory=list, description="further tools beside those of defaults.tools")
+    allowed_recipients: list[str] | None = Field(
+        None, description="whom it may write to; without a list, everybody. The operator always"
+    )
+    environment: dict[VariableName, str] = Field(default_factory=dict, description="environment of its claude")
+    credentials: dict[VariableName, AbsolutePath] = Field(
+        default_factory=dict, description="its secrets: variable to file"
+    )
+    limits: Limits = Field(default_factory=Limits)
+    schedules: dict[str, Schedule] = Field(default_factory=dict)
+    auto_start: bool = Field(default=True, description="whether it is started the first time the hive sees it")
+
+
+class HiveSettings(BaseSettings):
+    """Everything an operator can set for one hive."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", env_prefix="HYPERHIVE_", env_nested_delimiter="__", validate_default=False
+    )
+
+    version: Literal[1] = Field(1, description="version of this format")
+    state_dir: Path = Field(Path(".hyperhive"), description="what the hive keeps; relative to the working directory")
+    runtime_dir: Path | None = Field(None, description="sockets; by default `run` in the state directory")
+    runtime: RuntimeName = Field("auto", description="how agents are run; auto is bubblewrap where it works")
+    database: Database = Field(default_factory=Database)
+    dashboard: Dashboard = Field(default_factory=Dashboard)
+    operator: Operator = Field(default_factory=Operator)
+    notifications: Notifications = Field(default_factory=Notifications)
+    manager: Manager = Field(default_factory=Manager)
+    approvals: Approvals = Field(default_factory=Approvals)
+    systems: Systems = Field(default_factory=Systems)
+    builder: Builder = Field(default_factory=Builder)
+    defaults: Defaults = Field(default_factory=Defaults)
+    agents: dict[AgentName, AgentSettings] = Field(default_factory=dict)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature is pydantic-settings'
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Variables win over the file; there is no other source."""
+        return env_settings, init_settings
+
+    @field_validator("agents")
+    @classmethod
+    def _agents_fit_together(cls, agents: dict[str, AgentSettings]) -> dict[str, AgentSettings]:
+        if MANAGER in agents:
+            msg = "'manager' is made by the hive itself; set its model and prompt under `manager`"
+            raise ValueError(msg)
+        for port, names in port_collisions(agents):
+            both = " and ".join(repr(name) for name in names)
+            msg = f"{both} get the same web port {port}, which follows from the name; rename one of them"
+            raise ValueError(msg)
+        return agents
+
+    @model_validator(mode="after")
+    def _recipients_exist(self) -> Self:
+        known = {*self.agents, OPERATOR, MANAGER, EVERYONE}
+        for name, agent in self.agents.items():
+            for recipient in agent.allowed_recipients or []:
+                if recipient not in known:
+                    near = nearest(recipient, known)
+                    meant = f"; did you mean {near[0]!r}?" if near else ""
+                    msg = f"agents.{name}.allowedRecipients: there is no agent {recipient!r}{meant}"
+                    raise ValueError(msg)
+        return self
+
+    def model_of(self, name: str) -> str:
+        """The declared model of an agent."""
+        agent = self.agents.get(name)
+        return (agent.model if agent else None) or self.defaults.model

@@ -1,0 +1,252 @@
+"""What travels over an agent's socket: the bodies of the agent API, one model each, shared by hive and harness.
+
+JSON keys are camelCase, Python names snake_case. Requests refuse unknown keys, so that a typo is an error and not a
+silence. Answers ignore them, so that a harness goes on working when a newer hive says more: `/v1` only grows.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from hyperhive.clock import Instant
+
+#: Bytes of UTF-8 that a message's body may have.
+MAX_BODY: Final = 64 * 1024
+#: Seconds that a `recv` or a command poll may stay parked.
+MAX_WAIT: Final = 180
+#: Messages that one `recv` may hand out.
+MAX_BATCH: Final = 32
+
+TurnState = Literal["needs_login", "idle", "thinking", "compacting", "rate_limited"]
+"""What the harness is doing; `docs/turn-loop.md` draws the transitions."""
+
+OutcomeKind = Literal["settled", "cancelled", "returned", "failed"]
+"""How a turn ended for its message: done; done, by a cancel; goes back, not counted; goes back, counted."""
+
+EventKind = Literal[
+    "turn_start",
+    "text",
+    "thinking",
+    "tool_call",
+    "tool_result",
+    "stderr",
+    "turn_end",
+    "compacted",
+    "session_new",
+    "model_changed",
+    "unsolicited",
+    "note",
+]
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, serialize_by_alias=True)
+
+
+class Request(_Wire):
+    """Base of what comes in: unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Answer(_Wire):
+    """Base of what goes out: unknown keys are ignored by whoever reads it."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class OperatorInfo(Answer):
+    """How agents should speak of the human."""
+
+    name: str
+    pronouns: str | None = None
+
+
+class SelfInfo(Answer):
+    """`GET /v1/self`: all that makes this agent this agent. A container's system holds nothing of it."""
+
+    name: str
+    role: Literal["agent", "manager"]
+    hive: str
+    operator: OperatorInfo
+    model: str
+    prompt: str | None = None
+    tools: list[str] = []
+    environment: dict[str, str] = {}
+    keep_warm_seconds: float = 120
+
+
+class SendRequest(Request):
+    """`POST /v1/messages`."""
+
+    to: str = Field(max_length=64)
+    body: str
+    in_reply_to: int | None = None
+    idempotency_key: str | None = Field(None, min_length=1, max_length=200)
+
+
+class SendAnswer(Answer):
+    """The message is on disk. `id` is the first one's where a broadcast made several."""
+
+    id: int
+    broadcast_id: int | None = None
+    recipients: list[str]
+
+
+class RecvRequest(Request):
+    """`POST /v1/recv`.
+
+    `holding` names every message that this harness still works on: what was handed out and is not in it goes back.
+    `instance` is a random word of one harness process. A message that an earlier instance held without an outcome was
+    lost in a crash and counts as failed; without an instance it goes back uncounted.
+    """
+
+    wait_seconds: float = Field(0, ge=0, le=MAX_WAIT)
+    max: int = Field(1, ge=1, le=MAX_BATCH)
+    holding: list[int] = Field(default_factory=list, max_length=1000)
+    instance: str | None = Field(None, max_length=64)
+
+
+class Delivery(Answer):
+    """One message handed out."""
+
+    id: int
+    from_: str = Field(alias="from")
+    body: str
+    sent_at: Instant
+    in_reply_to: int | None = None
+    broadcast_id: int | None = None
+    redelivered: bool = False
+
+
+class RecvAnswer(Answer):
+    """`unread` counts what waits beside the deliveries."""
+
+    deliveries: list[Delivery]
+    unread: int
+
+
+class OutcomeRequest(Request):
+    """`POST /v1/outcome`: the first id is the message that woke the turn, the others joined it by the recv tool."""
+
+    ids: list[int] = Field(min_length=1, max_length=1000)
+    outcome: OutcomeKind
+    reason: str | None = Field(None, max_length=4000)
+
+
+class OutcomeAnswer(Answer):
+    """What became of each message; ids that were not held are left out."""
+
+    accepted: list[int]
+    dead_letters: list[int] = []
+
+
+class Peer(Answer):
+    """Somebody an agent can write to."""
+
+    name: str
+    role: Literal["agent", "manager", "operator"]
+    state: str
+    status_text: str | None = None
+
+
+class PeersAnswer(Answer):
+    """`GET /v1/peers`."""
+
+    peers: list[Peer]
+
+
+class CommandDone(Request):
+    """What became of one command."""
+
+    id: int
+    ok: bool
+    error: str | None = None
+    result: dict[str, Any] | None = None
+
+
+class CommandsRequest(Request):
+    """`POST /v1/commands`: reports finished commands and waits for new ones."""
+
+    wait_seconds: float = Field(0, ge=0, le=MAX_WAIT)
+    done: list[CommandDone] = []
+
+
+class Command(Answer):
+    """Something the hive wants of the harness: `cancel`, or `stop` with `{"graceSeconds": n}`. Others are refused."""
+
+    id: int
+    kind: str
+    args: dict[str, Any] = {}
+
+
+class CommandsAnswer(Answer):
+    """Commands in the order in which they were given."""
+
+    commands: list[Command]
+
+
+class EventIn(Request):
+    """One event of an agent; `n` counts up within one harness instance, so that a repeated batch adds nothing."""
+
+    n: int = Field(ge=0)
+    at: Instant
+    kind: EventKind
+    turn: int | None = None
+    data: dict[str, Any] = {}
+
+
+class EventsRequest(Request):
+    """`POST /v1/events`."""
+
+    instance: str = Field(max_length=64)
+    events: list[EventIn] = Field(max_length=500)
+
+
+class LastTurn(Answer):
+    """How the last turn ended."""
+
+    ended_at: Instant
+    ok: bool
+    duration_ms: int
+    note: str | None = None
+
+
+class Usage(Answer):
+    """Tokens and dollars of one turn, never running totals."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    cost_usd: float = 0.0
+    context_tokens: int | None = None
+
+
+class ReportRequest(Request):
+    """`POST /v1/report`: what changed; what is absent stays as it was, an explicit null clears.
+
+    `n` counts up within one harness instance, so that a report that is sent twice adds its usage once.
+    """
+
+    instance: str | None = Field(None, max_length=64)
+    n: int | None = Field(None, ge=0)
+
+    state: TurnState | None = None
+    since: Instant | None = None
+    until: Instant | None = None
+    model: str | None = None
+    status_text: str | None = Field(None, max_length=500)
+    problem: str | None = Field(None, max_length=4000)
+    session_id: str | None = None
+    last_turn: LastTurn | None = None
+    usage: Usage | None = None
+
+
+class Ok(Answer):
+    """Done, nothing more to say."""
+
+    ok: Annotated[bool, Field(default=True)] = True
