@@ -1,0 +1,48 @@
+"""One daemon a state directory: a lock that the kernel takes back when its holder dies."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from typing import TYPE_CHECKING
+
+from hyperhive.errors import HiveError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class StateDirOwner:
+    """Holds `<state_dir>/hive.lock` for the life of the daemon."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._path = state_dir / "hive.lock"
+        self._fd: int | None = None
+
+    def acquire(self) -> None:
+        """Take the lock.
+
+        Raises:
+            HiveError: `hive_running`, naming the process that has it.
+        """
+        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pid = os.pread(fd, 32, 0).decode(errors="replace").strip() or "unknown"
+            os.close(fd)
+            raise HiveError(
+                "hive_running",
+                f"another hive, process {pid}, runs on {self._path.parent}",
+                f"Use that one, end it (kill {pid}), or choose another state directory (--state-dir)",
+                pid=pid,
+            ) from None
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        self._fd = fd
+
+    def release(self) -> None:
+        """Give the lock back."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None

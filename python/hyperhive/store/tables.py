@@ -1,0 +1,137 @@
+"""The tables. Each state is explained where it stands, with the transitions that lead out of it.
+
+Ids come from `counters`, in the transaction that uses them: they are never used again, not after a row was dropped either,
+and with several hives on one PostgreSQL they are given in the order of the commits.
+"""
+
+# No `from __future__ import annotations` here: SQLModel reads the annotations of its tables as objects.
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from sqlalchemy import JSON, CheckConstraint, Column, Index, String, Text
+from sqlmodel import Field, SQLModel
+
+from hyperhive.store.types import BigId, UtcDateTime
+
+#: Version of the schema that this code speaks; the newest file in `migrations/versions`.
+SCHEMA: Final = "0001"
+
+MessageState = Literal[
+    # accepted, not done. Handed out or not is known to the broker; → settled, dead
+    "waiting",
+    # its turn ended well, or was cancelled, or the operator acked it; the end. `outcome` says which
+    "settled",
+    # it failed too often, or its recipient was purged; kept and shown. → waiting (requeue), discarded
+    "dead",
+    # a dead letter that the operator gave up; the end
+    "discarded",
+]
+
+WantedState = Literal[
+    # its harness should run; → stopped (operator, manager, declaration), paused (operator)
+    "running",
+    # its harness should not run; → running
+    "stopped",
+    # its harness runs and takes no messages; → running (resume), stopped
+    "paused",
+]
+
+AgentOrigin = Literal[
+    # from the settings; a tombstone once it is not there any more
+    "declared",
+    # made at run time
+    "spawned",
+]
+
+
+def _one_of(column: str, literal: Any) -> CheckConstraint:  # noqa: ANN401 - a Literal has no type of its own
+    values = ", ".join(f"'{value}'" for value in literal.__args__)
+    return CheckConstraint(f"{column} IN ({values})", name=f"{column}_known")
+
+
+class CounterRow(SQLModel, table=True):
+    """The last id given in one series."""
+
+    __tablename__ = "counters"
+
+    name: str = Field(sa_column=Column(String(32), primary_key=True))
+    value: int = Field(sa_column=Column(BigId, nullable=False))
+
+
+class MessageRow(SQLModel, table=True):
+    """A message, one row a recipient."""
+
+    __tablename__ = "messages"
+    __table_args__ = (
+        _one_of("state", MessageState),
+        Index("messages_of_recipient", "recipient", "state", "id"),
+        Index("messages_of_sender", "sender", "id"),
+        Index("messages_once", "sender", "idempotency_key", "recipient", unique=True),
+    )
+
+    id: int = Field(sa_column=Column(BigId, primary_key=True, autoincrement=False))
+    sender: str = Field(sa_column=Column(String(16), nullable=False))
+    recipient: str = Field(sa_column=Column(String(16), nullable=False))
+    body: str = Field(sa_column=Column(Text, nullable=False))
+    sent_at: datetime = Field(sa_column=Column(UtcDateTime, nullable=False))
+    in_reply_to: int | None = Field(sa_column=Column(BigId))
+    #: Id of the first message of a fan-out, on each of its messages.
+    broadcast_id: int | None = Field(sa_column=Column(BigId))
+    idempotency_key: str | None = Field(sa_column=Column(String(200)))
+    state: str = Field(sa_column=Column(String(12), nullable=False))
+    #: How often it was handed out.
+    deliveries: int = Field(sa_column=Column(BigId, nullable=False))
+    #: How many turns it failed, counted towards a dead letter.
+    failures: int = Field(sa_column=Column(BigId, nullable=False))
+    #: Not handed out again before this instant.
+    not_before: datetime | None = Field(sa_column=Column(UtcDateTime))
+    outcome: str | None = Field(sa_column=Column(String(12)))
+    reason: str | None = Field(sa_column=Column(Text))
+    settled_at: datetime | None = Field(sa_column=Column(UtcDateTime))
+
+
+class AgentRow(SQLModel, table=True):
+    """An agent, and what is wanted for it."""
+
+    __tablename__ = "agents"
+    __table_args__ = (_one_of("wanted", WantedState), _one_of("origin", AgentOrigin))
+
+    name: str = Field(sa_column=Column(String(16), primary_key=True))
+    origin: str = Field(sa_column=Column(String(12), nullable=False))
+    wanted: str = Field(sa_column=Column(String(12), nullable=False))
+    created_at: datetime = Field(sa_column=Column(UtcDateTime, nullable=False))
+    #: Set when it was destroyed or its declaration went away; its directories are kept.
+    tombstone_at: datetime | None = Field(sa_column=Column(UtcDateTime))
+
+
+class EventRow(SQLModel, table=True):
+    """What happened in an agent's turns; the newest 2,000 an agent are kept."""
+
+    __tablename__ = "events"
+    __table_args__ = (
+        Index("events_of_agent", "agent", "seq"),
+        Index("events_once", "agent", "instance", "n", unique=True),
+    )
+
+    seq: int = Field(sa_column=Column(BigId, primary_key=True, autoincrement=False))
+    agent: str = Field(sa_column=Column(String(16), nullable=False))
+    #: The harness process that reported it, and its number there.
+    instance: str = Field(sa_column=Column(String(64), nullable=False))
+    n: int = Field(sa_column=Column(BigId, nullable=False))
+    at: datetime = Field(sa_column=Column(UtcDateTime, nullable=False))
+    kind: str = Field(sa_column=Column(String(16), nullable=False))
+    turn: int | None = Field(sa_column=Column(BigId))
+    data: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+
+
+class AuditRow(SQLModel, table=True):
+    """Who decided what, when and why. Append-only: no statement here changes or drops a row of it."""
+
+    __tablename__ = "audit"
+
+    id: int = Field(sa_column=Column(BigId, primary_key=True, autoincrement=False))
+    at: datetime = Field(sa_column=Column(UtcDateTime, nullable=False))
+    actor: str = Field(sa_column=Column(String(32), nullable=False))
+    action: str = Field(sa_column=Column(String(32), nullable=False))
+    subject: str = Field(sa_column=Column(String(64), nullable=False))
+    detail: str | None = Field(sa_column=Column(Text))
