@@ -1,0 +1,1 @@
+"""The daemon: broker, agents and their sockets, lifecycle, what the pages are told."""

@@ -1,0 +1,212 @@
+"""The daemon's life: make everything, say that it is ready, wait for the end, take everything down in order.
+
+The order of the end matters: agents are asked to give their messages back while their sockets still answer; then
+everybody who waits is answered; then the listeners close; the store closes last, so that nothing accepted is lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import socket
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from hyperhive.clock import utc_now
+from hyperhive.hive.hive import Hive
+from hyperhive.hive.layout import Layout
+from hyperhive.hive.lifecycle import Lifecycle
+from hyperhive.hive.operations import Operations
+from hyperhive.hive.retention import keep_tidy
+from hyperhive.store.engine import sqlite_url
+from hyperhive.store.owner import StateDirOwner
+from hyperhive.store.store import Store
+from hyperhive.web.api.agent import agent_app
+from hyperhive.web.api.operator import operator_app
+from hyperhive.web.gates import OperatorGate
+from hyperhive.web.listen import Listeners
+from hyperhive.web.sockets import bind_tcp, bind_unix
+from hyperhive.web.tokens import operator_token
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from hyperhive.config import HiveSettings
+    from hyperhive.hive.limits import Limits
+    from hyperhive.runtime.base import Runtime
+
+_log = logging.getLogger(__name__)
+
+#: Objects between collections of the youngest generation: what was imported is frozen, garbage of requests is not.
+_GC: Final = (50_000, 20, 50)
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A hive that answers.
+
+    Attributes:
+        host_socket: the operator's socket.
+        dashboard_url: the page's address, with the operator's token.
+        runtime: the runtime that is really used.
+        warnings: what the operator should know, one sentence each.
+        port: the dashboard's port.
+    """
+
+    host_socket: Path
+    dashboard_url: str
+    runtime: str
+    warnings: tuple[str, ...]
+    port: int
+
+
+async def run(
+    settings: HiveSettings,
+    *,
+    on_ready: Callable[[Ready], None] | None = None,
+    on_progress: Callable[[str], None] | None = None,
+    runtime: Runtime | None = None,
+    limits: Limits | None = None,
+) -> None:
+    """Serve a hive until SIGTERM, SIGINT or cancellation.
+
+    Args:
+        settings: what to serve.
+        on_ready: called once everything listens and every agent was started.
+        on_progress: called with a word about each step of the start.
+        runtime: one that is there already, for tests; by default the one that the settings name.
+        limits: how much agents may send and have waiting, for measurements; by default those of the broker.
+
+    Raises:
+        HiveError: it cannot start; says why.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    handled = [number for number in (signal.SIGTERM, signal.SIGINT) if _handle(loop, number, stop)]
+    try:
+        await _serve(settings, stop, on_ready or _ignore, on_progress or _ignore, runtime=runtime, limits=limits)
+    finally:
+        for number in handled:
+            loop.remove_signal_handler(number)
+
+
+async def _serve(  # noqa: PLR0913 - what `run` was given
+    settings: HiveSettings,
+    stop: asyncio.Event,
+    on_ready: Callable[[Ready], None],
+    on_progress: Callable[[str], None],
+    *,
+    runtime: Runtime | None,
+    limits: Limits | None,
+) -> None:
+    os.umask(0o077)
+    async with AsyncExitStack() as stack:
+        on_progress("opening the state directory")
+        layout = Layout.of(settings).make()
+        owner = StateDirOwner(layout.state)
+        owner.acquire()
+        stack.callback(owner.release)
+        store = await Store.open(settings.database.url or sqlite_url(layout.database))
+        stack.push_async_callback(store.close)
+        runtime = runtime or await _select(settings)
+        listeners = await stack.enter_async_context(Listeners())
+        group = await stack.enter_async_context(asyncio.TaskGroup())
+        hive = Hive(
+            settings=settings,
+            layout=layout,
+            store=store,
+            runtime=runtime,
+            listeners=listeners,
+            clock=utc_now,
+            name=socket.gethostname().split(".")[0] or "hive",
+            token=operator_token(layout.state, settings.dashboard.operator_token_file),
+            warnings=list(runtime.warnings),
+            limits=limits,
+        )
+        hive.lifecycle = Lifecycle(hive, group)
+        hive.operations = Operations(group, hive.clock, hive.operation_changed)
+        hive.agent_app = agent_app(hive)
+        tidy = group.create_task(keep_tidy(hive), name="retention")
+        try:
+            port = await _open(hive, on_progress)
+            _freeze()
+            on_ready(_ready(hive, port))
+            _tell_systemd("READY=1")
+            await stop.wait()
+        finally:
+            _tell_systemd("STOPPING=1")
+            tidy.cancel()
+            # Shielded: a second Ctrl-C must not leave processes behind.
+            await asyncio.shield(_close(hive))
+
+
+async def _select(settings: HiveSettings) -> Runtime:
+    from hyperhive.runtime.select import select_runtime  # noqa: PLC0415 - a daemon with its own runtime needs none
+
+    return await asyncio.to_thread(select_runtime, settings.runtime)
+
+
+async def _open(hive: Hive, on_progress: Callable[[str], None]) -> int:
+    await hive.lifecycle.declare()
+    await hive.load()
+    app = operator_app(hive)
+    on_progress(f"opening port {hive.settings.dashboard.port}")
+    tcp = await bind_tcp(hive.settings.dashboard.port)
+    port: int = tcp[0].getsockname()[1]
+    hive.settings.dashboard.port = port
+    await hive.listeners.add("dashboard", tcp, OperatorGate(app, hive.token, hive.settings.dashboard.allowed_hosts))
+    await hive.listeners.add("host", [bind_unix(hive.layout.host_socket, 0o600)], OperatorGate(app, None))
+    count = sum(agent.wanted == "running" and not agent.tombstone for agent in hive.roster.agents.values())
+    on_progress(f"starting {count} agents" if count != 1 else "starting 1 agent")
+    await hive.lifecycle.reconcile()
+    return port
+
+
+async def _close(hive: Hive) -> None:
+    hive.operations.cancel_all()
+    await hive.lifecycle.close()
+    hive.close()
+
+
+def _ready(hive: Hive, port: int) -> Ready:
+    return Ready(
+        host_socket=hive.layout.host_socket,
+        dashboard_url=f"http://localhost:{port}/#token={hive.token}",
+        runtime=hive.runtime.name,
+        warnings=tuple(hive.warnings),
+        port=port,
+    )
+
+
+def _freeze() -> None:
+    """Take everything that was made so far out of the collector's rounds: its full ones were the tail of every send."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GC)
+
+
+def _handle(loop: asyncio.AbstractEventLoop, number: signal.Signals, stop: asyncio.Event) -> bool:
+    """Let a signal end the daemon; false where signals are not ours to take (a thread, a test)."""
+    with suppress(ValueError, RuntimeError):
+        loop.add_signal_handler(number, stop.set)
+        return True
+    return False
+
+
+def _tell_systemd(state: str) -> None:
+    """`sd_notify(3)`, where systemd asked for it."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
+        out.connect("\0" + address[1:] if address.startswith("@") else address)
+        out.sendall(state.encode())
+
+
+def _ignore(_value: object) -> None:
+    """For a caller who does not want to know."""

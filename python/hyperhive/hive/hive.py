@@ -1,0 +1,160 @@
+"""`Hive`: the parts of a running daemon, put together. What each does stands in its own module.
+
+Here stands only what joins them: a change in the broker is told to the stream, an agent's socket gets its gate.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from hyperhive.hive import views
+from hyperhive.hive.broker import Broker, entry_of
+from hyperhive.hive.commands import Commands
+from hyperhive.hive.dead_letters import DeadLetters
+from hyperhive.hive.roster import Agent, Roster
+from hyperhive.hive.stream import Stream
+from hyperhive.hive.waiting import Waiting
+from hyperhive.names import OPERATOR
+from hyperhive.store import events, messages
+from hyperhive.web.gates import AgentGate
+from hyperhive.web.sockets import bind_unix
+
+if TYPE_CHECKING:
+    from hyperhive.clock import Clock
+    from hyperhive.config import HiveSettings
+    from hyperhive.hive.broker import Happened
+    from hyperhive.hive.inbox import Entry
+    from hyperhive.hive.layout import Layout
+    from hyperhive.hive.lifecycle import Lifecycle
+    from hyperhive.hive.limits import Limits
+    from hyperhive.hive.operations import Operations
+    from hyperhive.runtime.base import Runtime
+    from hyperhive.shapes import OperationRow
+    from hyperhive.store.events import EventBatch, StoredEvent
+    from hyperhive.store.store import Store
+    from hyperhive.web.listen import App, Listeners
+
+#: Events of an agent after which its oldest are looked at.
+_TRIM_EVERY = 200
+
+
+@dataclass
+class Hive:
+    """The parts of one daemon.
+
+    The lifecycle and the agent application are set once all parts are there.
+    """
+
+    settings: HiveSettings
+    layout: Layout
+    store: Store
+    runtime: Runtime
+    listeners: Listeners
+    clock: Clock
+    name: str
+    token: str
+    warnings: list[str] = field(default_factory=list)
+    limits: Limits | None = None
+    kicks: dict[str, int] = field(default_factory=dict)
+    last_kick: dict[str, int] = field(default_factory=dict)
+    _since_trim: dict[str, int] = field(default_factory=dict)
+
+    lifecycle: Lifecycle = field(init=False)
+    operations: Operations = field(init=False)
+    agent_app: App = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Make the parts that live in memory."""
+        self.started_at = self.clock()
+        self.stream = Stream(self.clock)
+        self.roster = Roster(self.settings, self.name, self.runtime.name, self.clock, self._agent_changed)
+        self.waiting = Waiting(self.roster, self.stream)
+        self.broker = Broker(self.store, self.roster, self.clock, self._message_changed, self.limits)
+        self.dead_letters = DeadLetters(self.store, self.broker, self.clock, self._message_changed)
+        self.commands = Commands(self._poll_changed)
+
+    async def load(self) -> None:
+        """Read what the pages need to know from the store, and what the broker has to deliver."""
+        await self.broker.load()
+        for state, recipient in (("dead", None), ("waiting", OPERATOR)):
+            wanted = messages.Filter(state=state, recipient=recipient, limit=1000)
+            ids = [row.id for row in await self.store.read(messages.page, wanted)]
+            for row in await self.store.read(messages.entries, ids):
+                entry = entry_of(row)
+                if recipient is None:
+                    self.waiting.message(entry, dead=True)
+                else:
+                    self.waiting.mail(entry, acked=False)
+
+    def _poll_changed(self, name: str, parked: bool) -> None:  # noqa: FBT001 - the signature of the callback
+        self.lifecycle.poll_changed(name, parked)
+
+    # --- sockets of agents
+
+    async def register_agent(self, name: str) -> None:
+        """Open an agent's socket; idempotent: one that was open is closed first and bound anew."""
+        path = self.layout.agent_socket(name)
+        owner = self.runtime.owner(name)
+        made = bind_unix(path, 0o600, (owner.uid, owner.gid))
+        await self.listeners.add(f"agent {name}", [made], AgentGate(self.agent_app, name, owner.peer_uid))
+
+    async def unregister_agent(self, name: str) -> None:
+        """Close an agent's socket and take it away."""
+        self.broker.dismiss(name)
+        self.commands.forget(name)
+        await self.listeners.remove(f"agent {name}")
+        self.layout.agent_socket(name).unlink(missing_ok=True)
+
+    # --- events
+
+    async def take_events(self, batch: EventBatch) -> None:
+        """Keep what a harness reports, and tell the pages."""
+        await self.store.submit(events.insert_events, batch, self._events_stored)
+
+    def _events_stored(self, stored: list[StoredEvent]) -> None:
+        for entry in stored:
+            self.stream.publish("event", views.event_change(entry))
+        if stored:
+            agent = stored[0].agent
+            self._since_trim[agent] = self._since_trim.get(agent, 0) + len(stored)
+            if self._since_trim[agent] >= _TRIM_EVERY:
+                self._since_trim[agent] = 0
+                self.store.note(events.trim, agent)
+
+    # --- changes
+
+    def _agent_changed(self, agent: Agent) -> None:
+        self.stream.publish("agent", self.row(agent))
+        self.waiting.changed()
+
+    def _message_changed(self, what: Happened, entry: Entry) -> None:
+        self.stream.publish("message", views.message_change(what, entry))
+        if entry.recipient == OPERATOR:
+            self.waiting.mail(entry, acked=what != "accepted")
+        elif what in {"dead", "put_back", "discarded"}:
+            self.waiting.message(entry, dead=what == "dead")
+        agent = self.roster.agents.get(entry.recipient)
+        if agent is not None and what in {"accepted", "handed_out", "put_back"}:
+            self.stream.publish("agent", self.row(agent))
+
+    def operation_changed(self, row: OperationRow) -> None:
+        """An operation was queued, began or ended."""
+        agent = self.roster.agents.get(row.agent)
+        if agent is not None:
+            agent.operation = row if row.ended_at is None else None
+            self.stream.publish("agent", self.row(agent))
+        self.stream.publish("operation", row.model_dump(mode="json"))
+
+    def row(self, agent: Agent) -> dict[str, Any]:
+        """An agent's row, as JSON."""
+        return self.roster.row(agent, self.broker.unread(agent.name)).model_dump(mode="json")
+
+    def close(self) -> None:
+        """Answer everybody who waits; nothing is accepted any more."""
+        self.broker.close()
+        self.commands.close()
+        self.stream.close()
+        with suppress(OSError):
+            self.layout.host_socket.unlink(missing_ok=True)

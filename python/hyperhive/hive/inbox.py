@@ -1,0 +1,91 @@
+"""What waits for one agent and what it holds, in memory: pure, with the time passed in.
+
+An entry is either waiting or held, never both and never neither; `Broker` moves it and writes it down. Bodies are not
+here: a backlog must not fill the memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+
+@dataclass(slots=True)
+class Entry:
+    """A message that its recipient has not done."""
+
+    id: int
+    sender: str
+    recipient: str
+    sent_at: datetime
+    #: The beginning of the body, for the pages.
+    preview: str = ""
+    in_reply_to: int | None = None
+    broadcast_id: int | None = None
+    deliveries: int = 0
+    failures: int = 0
+    not_before: datetime | None = None
+    #: Instance of the harness that holds it.
+    holder: str | None = None
+    #: The hand-out that follows was written together with the message.
+    hand_out_written: bool = False
+    #: An outcome is on its way to the disk.
+    closing: bool = False
+
+
+@dataclass(slots=True)
+class Inbox:
+    """The messages of one recipient that are on disk and not done."""
+
+    waiting: dict[int, Entry] = field(default_factory=dict)
+    held: dict[int, Entry] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.waiting) + len(self.held)
+
+    def add(self, entry: Entry) -> None:
+        """Append a message that came to disk after all others here."""
+        self.waiting[entry.id] = entry
+
+    def take(self, most: int, now: datetime, holder: str | None) -> list[Entry]:
+        """Hand out up to `most` messages in order; behind one that backs off, its sender's later ones wait."""
+        taken: list[Entry] = []
+        blocked: set[str] = set()
+        for entry in self.waiting.values():
+            if len(taken) == most:
+                break
+            if entry.sender in blocked:
+                continue
+            if entry.not_before is not None and entry.not_before > now:
+                blocked.add(entry.sender)
+                continue
+            taken.append(entry)
+        for entry in taken:
+            del self.waiting[entry.id]
+            entry.deliveries += 1
+            entry.holder = holder
+            self.held[entry.id] = entry
+        return taken
+
+    def put_back(self, entries: Iterable[Entry]) -> None:
+        """Let held messages wait again, each in its old place."""
+        for entry in entries:
+            if self.held.pop(entry.id, None) is not None:
+                entry.holder = None
+                entry.closing = False
+                self.waiting[entry.id] = entry
+        self.waiting = dict(sorted(self.waiting.items()))
+
+    def forget(self, message: int) -> None:
+        """A message is done."""
+        self.held.pop(message, None)
+        self.waiting.pop(message, None)
+
+    def next_due(self, now: datetime) -> datetime | None:
+        """When the first message that backs off may go out again."""
+        due = [e.not_before for e in self.waiting.values() if e.not_before is not None and e.not_before > now]
+        return min(due, default=None)

@@ -1,0 +1,106 @@
+"""Where everything of a hive lies on the host: paths, and the directories that are the hive's own.
+
+The directories of an agent are made by the runtime, which knows their owner.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from hyperhive.errors import HiveError
+from hyperhive.runtime.base import AgentPlan
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hyperhive.config import HiveSettings
+
+#: Bytes that the runtime directory's path may have, so that every socket below it stays under 107.
+_LONGEST: Final = 60
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The paths of one hive; all absolute."""
+
+    state: Path
+    run: Path
+
+    @classmethod
+    def of(cls, settings: HiveSettings) -> Layout:
+        """The layout that the settings ask for; makes nothing."""
+        state = settings.state_dir.expanduser().absolute()
+        return cls(state, (settings.runtime_dir or state / "run").expanduser().absolute())
+
+    def make(self) -> Layout:
+        """Make the hive's own directories; returns the layout with the runtime directory that is really used.
+
+        Raises:
+            HiveError: `bad_config`: they cannot be made.
+        """
+        try:
+            for path in (self.state, self.state / "agents", self.state / "logs"):
+                path.mkdir(mode=0o700, parents=path == self.state, exist_ok=True)
+            used = Layout(self.state, self._run_directory())
+            (used.run / "agents").mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise HiveError(
+                "bad_config",
+                f"the directories of the hive cannot be made: {error}",
+                "Choose a state directory that you may write to (stateDir, --state-dir)",
+            ) from None
+        return used
+
+    def _run_directory(self) -> Path:
+        if len(os.fsencode(self.run)) <= _LONGEST:
+            if self.run.is_symlink():
+                self.run.unlink()
+            self.run.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return self.run
+        if self.run != self.state / "run":
+            raise HiveError(
+                "path_too_long",
+                f"runtimeDir {self.run} has more than {_LONGEST} bytes, too many for the sockets below it",
+                "Choose a shorter one",
+            )
+        base = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
+        short = Path(tempfile.mkdtemp(prefix="hyperhive-", dir=base))
+        if self.run.is_symlink():
+            self.run.unlink()
+        self.run.symlink_to(short)
+        return short
+
+    @property
+    def host_socket(self) -> Path:
+        """The operator's socket."""
+        return self.run / "host.sock"
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file."""
+        return self.state / "hive.sqlite"
+
+    def agent_socket(self, name: str) -> Path:
+        """An agent's socket; its directory is what the runtime binds."""
+        return self.run / "agents" / name / "hive.sock"
+
+    def log(self, name: str) -> Path:
+        """What an agent's harness printed."""
+        return self.state / "logs" / f"{name}.log"
+
+    def plan(self, name: str, credentials: Mapping[str, Path]) -> AgentPlan:
+        """What the runtime needs to run an agent."""
+        own = self.state / "agents" / name
+        return AgentPlan(
+            name=name,
+            claude=own / "claude",
+            state=own / "state",
+            shared=self.state / "shared",
+            socket_dir=self.agent_socket(name).parent,
+            log=self.log(name),
+            credentials=credentials,
+        )

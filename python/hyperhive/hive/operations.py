@@ -1,0 +1,108 @@
+"""Operations on agents: one at a time for each agent, in a queue that everybody can see."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from itertools import count
+from typing import TYPE_CHECKING, Final
+
+from hyperhive.errors import HiveError
+from hyperhive.shapes import OperationRow
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from hyperhive.clock import Clock
+
+_log = logging.getLogger(__name__)
+
+#: Seconds that a request waits for its operation; then it is answered with the operation's number.
+PATIENCE: Final = 5.0
+#: Ended operations that can still be asked for.
+_KEPT: Final = 500
+
+
+class Operations:
+    """The operations of this run of the daemon.
+
+    Args:
+        group: owns the tasks.
+        clock: the time.
+        changed: called after each change of an operation.
+    """
+
+    def __init__(self, group: asyncio.TaskGroup, clock: Clock, changed: Callable[[OperationRow], None]) -> None:
+        self._group = group
+        self._clock = clock
+        self._changed = changed
+        self._ids = count(1)
+        self._rows: dict[int, OperationRow] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._errors: dict[int, HiveError] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self, agent: str, kind: str, work: Callable[[], Awaitable[None]]) -> OperationRow:
+        """Queue `work` and wait a few seconds for its end.
+
+        It goes on when nobody waits any more.
+
+        Raises:
+            HiveError: the work ended with it while it was waited for.
+        """
+        row = OperationRow(id=next(self._ids), agent=agent, kind=kind, status="queued", started_at=self._clock())
+        self._keep(row)
+        task = self._group.create_task(self._work(row, work), name=f"{kind} {agent}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        await asyncio.wait({task}, timeout=PATIENCE)
+        if row.id in self._errors:
+            raise self._errors.pop(row.id)
+        return row
+
+    def get(self, number: int) -> OperationRow:
+        """An operation.
+
+        Raises:
+            HiveError: `not_found`.
+        """
+        row = self._rows.get(number)
+        if row is None:
+            raise HiveError("not_found", f"there is no operation {number}", "Operations are forgotten at a restart")
+        return row
+
+    def cancel_all(self) -> None:
+        """End what runs, because the daemon stops."""
+        for task in self._tasks:
+            task.cancel()
+
+    async def _work(self, row: OperationRow, work: Callable[[], Awaitable[None]]) -> None:
+        lock = self._locks.setdefault(row.agent, asyncio.Lock())
+        async with lock:
+            row.status = "running"
+            self._changed(row)
+            try:
+                await work()
+            except HiveError as error:
+                self._end(row, error)
+            except Exception as error:  # noqa: BLE001 - top of a task: the daemon goes on, the operator is told
+                _log.exception("operation %s on %s failed", row.kind, row.agent)
+                self._end(row, HiveError("internal", f"{row.kind} of '{row.agent}' failed: {error}", "See the log"))
+            else:
+                self._end(row, None)
+
+    def _end(self, row: OperationRow, error: HiveError | None) -> None:
+        row.status = "failed" if error else "done"
+        row.error = str(error) if error else None
+        row.ended_at = self._clock()
+        if error:
+            self._errors[row.id] = error
+        self._changed(row)
+
+    def _keep(self, row: OperationRow) -> None:
+        self._rows[row.id] = row
+        while len(self._rows) > _KEPT:
+            oldest = next(iter(self._rows))
+            del self._rows[oldest]
+            self._errors.pop(oldest, None)
+        self._changed(row)

@@ -1,0 +1,188 @@
+"""The agents of this hive: what the settings say, what is wanted, what was observed; and the state that follows.
+
+`state_of` is the one place where a state is computed: the runtime's fact, else the hive's decision, else what the
+harness reports. Everything shown to an operator about an agent comes from here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from hyperhive.names import MANAGER, OPERATOR, web_port
+from hyperhive.shapes import AgentRow, OperationRow, UsageSum
+from hyperhive.wire import LastTurn, Peer, ReportRequest, SelfInfo, TurnState, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+    from datetime import datetime
+
+    from hyperhive.clock import Clock
+    from hyperhive.config import AgentSettings, HiveSettings
+
+
+@dataclass(slots=True)
+class Agent:
+    """One agent, as the hive knows it in memory."""
+
+    name: str
+    origin: str
+    wanted: str
+    settings: AgentSettings
+    tombstone: bool = False
+    #: The runtime's fact; None while the harness runs and speaks.
+    fact: str | None = "stopped"
+    fact_since: datetime | None = None
+    turn_state: TurnState | None = None
+    turn_since: datetime | None = None
+    until: datetime | None = None
+    model: str | None = None
+    status_text: str | None = None
+    problem: str | None = None
+    session_id: str | None = None
+    last_turn: LastTurn | None = None
+    usage: UsageSum = field(default_factory=UsageSum)
+    operation: OperationRow | None = None
+    pid: int | None = None
+
+
+class Roster:
+    """All agents, by name. Implements `directory.Directory`.
+
+    Args:
+        settings: the settings in force.
+        hive: the hive's name.
+        runtime: the runtime's name, for the rows.
+        clock: the time.
+        changed: called with an agent after each change of what its row shows.
+    """
+
+    def __init__(
+        self, settings: HiveSettings, hive: str, runtime: str, clock: Clock, changed: Callable[[Agent], None]
+    ) -> None:
+        self.settings = settings
+        self.hive = hive
+        self._runtime = runtime
+        self._clock = clock
+        self._changed = changed
+        self.agents: dict[str, Agent] = {}
+
+    # --- Directory
+
+    def members(self) -> Collection[str]:
+        """Names of the agents that are no tombstones."""
+        return [name for name, agent in self.agents.items() if not agent.tombstone]
+
+    def tombstones(self) -> Collection[str]:
+        """Names of agents that were."""
+        return [name for name, agent in self.agents.items() if agent.tombstone]
+
+    def allowed_recipients(self, sender: str) -> Collection[str] | None:
+        """Whom `sender` may write to; None is everybody."""
+        agent = self.agents.get(sender)
+        return agent.settings.allowed_recipients if agent else None
+
+    # --- what is observed
+
+    def set_fact(self, agent: Agent, fact: str | None, problem: str | None = None) -> None:
+        """The runtime's fact changed; None means that the harness speaks for itself."""
+        if fact != agent.fact or problem != agent.problem:
+            if fact != agent.fact:
+                agent.fact_since = self._clock()
+            agent.fact = fact
+            agent.problem = problem
+            if fact in {"stopped", "failed"}:
+                agent.turn_state = agent.turn_since = agent.until = agent.pid = None
+            self._changed(agent)
+
+    def report(self, agent: Agent, report: ReportRequest) -> None:
+        """Take what the harness says about itself."""
+        given = report.model_fields_set
+        for name in given & {"until", "model", "status_text", "problem", "session_id", "last_turn"}:
+            setattr(agent, name, getattr(report, name))
+        if report.state is not None:
+            agent.turn_state = report.state
+            agent.turn_since = report.since or self._clock()
+        if report.usage is not None:
+            agent.usage = _added(agent.usage, report.usage)
+        self._changed(agent)
+
+    def touch(self, agent: Agent) -> None:
+        """Something else that the row shows has changed."""
+        self._changed(agent)
+
+    # --- what is shown
+
+    def state_of(self, agent: Agent) -> tuple[str, datetime]:
+        """The agent's state and since when: fact, else decision, else report."""
+        now = self._clock()
+        if agent.fact is not None:
+            return agent.fact, agent.fact_since or now
+        return agent.turn_state or "starting", agent.turn_since or agent.fact_since or now
+
+    def row(self, agent: Agent, unread: int) -> AgentRow:
+        """The agent as the operator sees it."""
+        state, since = self.state_of(agent)
+        port = web_port(agent.name)
+        return AgentRow(
+            name=agent.name,
+            role="manager" if agent.name == MANAGER else "agent",
+            host=self.hive,
+            runtime=self._runtime,
+            state=state,
+            since=since,
+            model=agent.model or agent.settings.model or self.settings.defaults.model,
+            port=port,
+            url=f"http://localhost:{self.settings.dashboard.port}/agents/{agent.name}/",
+            unread=unread,
+            wanted=agent.wanted,
+            origin=agent.origin,
+            status_text=agent.status_text,
+            last_turn=agent.last_turn,
+            usage=agent.usage,
+            operation=agent.operation,
+            problem=agent.problem,
+            pid=agent.pid,
+        )
+
+    def peers_of(self, name: str) -> list[Peer]:
+        """Everybody an agent can write to."""
+        allowed = self.allowed_recipients(name)
+        found = [
+            Peer(
+                name=agent.name,
+                role="manager" if agent.name == MANAGER else "agent",
+                state=self.state_of(agent)[0],
+                status_text=agent.status_text,
+            )
+            for agent in self.agents.values()
+            if not agent.tombstone and agent.name != name and (allowed is None or agent.name in allowed)
+        ]
+        return [*found, Peer(name=OPERATOR, role="operator", state="human", status_text=self.settings.operator.name)]
+
+    def self_info(self, agent: Agent) -> SelfInfo:
+        """What makes this agent this agent, for its harness."""
+        defaults, own = self.settings.defaults, agent.settings
+        return SelfInfo(
+            name=agent.name,
+            role="manager" if agent.name == MANAGER else "agent",
+            hive=self.hive,
+            operator=self.settings.operator.model_dump(),
+            model=own.model or defaults.model,
+            prompt=own.prompt,
+            tools=[*dict.fromkeys([*defaults.tools, *own.tools])],
+            environment={**defaults.environment, **own.environment},
+            keep_warm_seconds=defaults.keep_warm_seconds,
+        )
+
+
+def _added(total: UsageSum, turn: Usage) -> UsageSum:
+    return UsageSum(
+        turns=total.turns + 1,
+        input_tokens=total.input_tokens + turn.input_tokens,
+        output_tokens=total.output_tokens + turn.output_tokens,
+        cache_read_tokens=total.cache_read_tokens + turn.cache_read_tokens,
+        cache_write_tokens=total.cache_write_tokens + turn.cache_write_tokens,
+        cost_usd=round(total.cost_usd + turn.cost_usd, 6),
+        context_tokens=turn.context_tokens or total.context_tokens,
+    )

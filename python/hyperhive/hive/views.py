@@ -1,0 +1,93 @@
+"""Rows of the store and entries of the broker, as the operator API shows them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from hyperhive.shapes import AuditRow, EventRow, MessageRow
+from hyperhive.store.messages import PREVIEW
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from hyperhive.hive.broker import Happened
+    from hyperhive.hive.inbox import Entry
+    from hyperhive.store.events import StoredEvent
+
+#: Characters of each string of an event that the stream carries; the whole event is in the history.
+_STREAMED: Final = 2000
+
+_STATE: Final[dict[str, str]] = {
+    "accepted": "waiting",
+    "put_back": "waiting",
+    "handed_out": "held",
+    "settled": "settled",
+    "dead": "dead",
+    "discarded": "discarded",
+}
+
+
+def message_row(row: Any, held: Collection[int]) -> MessageRow:  # noqa: ANN401 - a row of the store
+    """A message with its whole body; one that its agent works on has the state `held`."""
+    return MessageRow(
+        id=row.id,
+        **{"from": row.sender},
+        to=row.recipient,
+        body=row.body,
+        sent_at=row.sent_at,
+        state="held" if row.state == "waiting" and row.id in held else row.state,
+        deliveries=row.deliveries,
+        in_reply_to=row.in_reply_to,
+        broadcast_id=row.broadcast_id,
+        settled_at=row.settled_at,
+        outcome=row.outcome,
+        reason=row.reason,
+        dead_letter=row.state == "dead",
+    )
+
+
+def message_change(what: Happened, entry: Entry) -> dict[str, Any]:
+    """A change of a message for the stream: the body's beginning, `truncated` where it is not all."""
+    row = MessageRow(
+        id=entry.id,
+        **{"from": entry.sender},
+        to=entry.recipient,
+        body=entry.preview,
+        sent_at=entry.sent_at,
+        state=_STATE[what],
+        deliveries=entry.deliveries,
+        in_reply_to=entry.in_reply_to,
+        broadcast_id=entry.broadcast_id,
+        dead_letter=what == "dead",
+    )
+    return {**row.model_dump(mode="json"), "truncated": len(entry.preview) == PREVIEW}
+
+
+def event_row(row: Any) -> EventRow:  # noqa: ANN401 - a row of the store
+    """An event from the history."""
+    return EventRow(seq=row.seq, at=row.at, kind=row.kind, agent=row.agent, turn=row.turn, data=row.data)
+
+
+def event_change(stored: StoredEvent) -> dict[str, Any]:
+    """An event for the stream, long strings cut."""
+    event = stored.event
+    row = EventRow(
+        seq=stored.seq, at=event.at, kind=event.kind, agent=stored.agent, turn=event.turn, data=cut(event.data)
+    )
+    return row.model_dump(mode="json")
+
+
+def audit_row(row: Any) -> AuditRow:  # noqa: ANN401 - a row of the store
+    """An entry of the audit log."""
+    return AuditRow(id=row.id, at=row.at, actor=row.actor, action=row.action, subject=row.subject, detail=row.detail)
+
+
+def cut(value: Any) -> Any:  # noqa: ANN401 - JSON in, JSON out
+    """JSON with every long string cut."""
+    if isinstance(value, str):
+        return value if len(value) <= _STREAMED else value[:_STREAMED] + "…"
+    if isinstance(value, dict):
+        return {key: cut(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [cut(inner) for inner in value[:200]]
+    return value

@@ -1,0 +1,109 @@
+"""What waits for the operator, in one list: nothing waits silently.
+
+Each kind of thing that can wait is found by one small function; the list is computed from what is, so nothing has to be
+taken off it. Whoever changes something that may wait calls `Waiting.changed`, and the pages hear of it once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hyperhive.names import OPERATOR
+from hyperhive.shapes import WaitingItem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hyperhive.hive.inbox import Entry
+    from hyperhive.hive.roster import Agent, Roster
+    from hyperhive.hive.stream import Stream
+
+#: States of an agent that only the operator can end, with what to say.
+_STUCK = {
+    "needs_login": "needs a login",
+    "failed": "has failed",
+    "unreachable": "does not answer",
+}
+
+
+class Waiting:
+    """The list of what waits for the operator.
+
+    Args:
+        roster: the agents.
+        stream: where changes of the list are told.
+    """
+
+    def __init__(self, roster: Roster, stream: Stream) -> None:
+        self._roster = roster
+        self._stream = stream
+        self._dead: dict[int, Entry] = {}
+        self._inbox: dict[int, Entry] = {}
+        self._told: list[WaitingItem] = []
+
+    def message(self, entry: Entry, *, dead: bool) -> None:
+        """A message changed: dead letters wait, and so does mail for the operator that is not acked."""
+        if dead:
+            self._dead[entry.id] = entry
+        else:
+            self._dead.pop(entry.id, None)
+        self.changed()
+
+    def mail(self, entry: Entry, *, acked: bool) -> None:
+        """A message to the operator came, or was acked."""
+        if acked:
+            self._inbox.pop(entry.id, None)
+        else:
+            self._inbox[entry.id] = entry
+        self.changed()
+
+    @property
+    def unread(self) -> int:
+        """Messages in the operator's inbox."""
+        return len(self._inbox)
+
+    def changed(self) -> None:
+        """Tell the pages if the list is another one now."""
+        items = self.items()
+        if items != self._told:
+            self._told = items
+            self._stream.publish("waiting", {"waiting": [item.model_dump(mode="json") for item in items]})
+
+    def items(self) -> list[WaitingItem]:
+        """The list, oldest first."""
+        found = [*self._stuck(), *self._dead_letters(), *self._mail()]
+        return sorted(found, key=lambda item: (item.since, item.id))
+
+    def _stuck(self) -> Iterator[WaitingItem]:
+        for agent in self._roster.agents.values():
+            if not agent.tombstone:
+                yield from self._agent(agent)
+
+    def _agent(self, agent: Agent) -> Iterator[WaitingItem]:
+        state, since = self._roster.state_of(agent)
+        if state in _STUCK:
+            title = f"{agent.name} {_STUCK[state]}" + (f": {agent.problem}" if agent.problem else "")
+            yield WaitingItem(
+                id=f"{state}-{agent.name}", kind=state, title=title, since=since, agent=agent.name, ref=agent.name
+            )
+
+    def _dead_letters(self) -> Iterator[WaitingItem]:
+        for entry in self._dead.values():
+            title = f"{entry.recipient} could not do a message of {entry.sender}: {entry.preview[:120]}"
+            yield WaitingItem(
+                id=f"dead_letter-{entry.id}",
+                kind="dead_letter",
+                title=title,
+                since=entry.sent_at,
+                agent=entry.recipient,
+                ref=entry.id,
+            )
+
+    def _mail(self) -> Iterator[WaitingItem]:
+        if self._inbox:
+            first = min(self._inbox.values(), key=lambda entry: entry.id)
+            count = len(self._inbox)
+            title = "1 message for you" if count == 1 else f"{count} messages for you"
+            yield WaitingItem(
+                id="mail", kind="mail", title=title, since=first.sent_at, agent=first.sender, ref=OPERATOR
+            )

@@ -1,0 +1,1 @@
+"""How agents are run: one protocol (`base`), one module a runtime."""

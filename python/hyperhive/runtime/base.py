@@ -1,0 +1,110 @@
+"""The protocol between the lifecycle and whatever runs an agent's harness.
+
+A runtime is told what to run (`AgentPlan`) and tells when a run ended (`Exit`). It owns directories, uids and
+processes; it knows nothing of messages, states or databases. `hyperhive.testing.contracts.runtime` is what every
+runtime passes, the fake one included.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Host-side owner of an agent's directories and of its socket, and the uid that its harness connects with."""
+
+    uid: int
+    gid: int
+    peer_uid: int
+
+
+@dataclass(frozen=True)
+class AgentPlan:
+    """What to run.
+
+    Attributes:
+        name: a validated agent name.
+        claude: host directory for `/root/.claude`.
+        state: host directory for `/state`.
+        shared: host directory for `/shared`, the same for all agents.
+        socket_dir: host directory that holds `hive.sock`, for `/run/hive`. The directory is bound, never the file.
+        log: host file that the harness's output is appended to. It belongs to the hive.
+        credentials: secrets by name; the runtime hands them in as files, never as values.
+    """
+
+    name: str
+    claude: Path
+    state: Path
+    shared: Path
+    socket_dir: Path
+    log: Path
+    credentials: Mapping[str, Path] = field(default_factory=dict)
+
+    @property
+    def credentials_dir(self) -> Path:
+        """Host directory for `/run/credentials`: copies of the secrets, there only while the harness runs."""
+        return self.socket_dir.parent.parent / "credentials" / self.name
+
+
+@dataclass(frozen=True)
+class Exit:
+    """A harness that ended.
+
+    Attributes:
+        name: the agent.
+        code: exit status, negative for a signal, as in `subprocess`.
+        expected: whether `stop` was called for it.
+        tail: the last lines of its output.
+    """
+
+    name: str
+    code: int
+    expected: bool
+    tail: tuple[str, ...] = ()
+
+
+class Runtime(Protocol):
+    """Runs harnesses.
+
+    Every method is idempotent; failures are `HiveError`s. `on_exit` is called in the event loop, once for each run that
+    ended, after the last of the run's processes is gone.
+    """
+
+    #: The value of `runtime` in the settings.
+    name: str
+    #: Whether harnesses go on when the hive ends. Where not, the hive brings them back at its start.
+    survives_daemon: bool
+    #: Sentences, each one thing that this runtime does not isolate. Shown at start and on the page.
+    warnings: tuple[str, ...]
+    #: Set by the lifecycle before the first start.
+    on_exit: Callable[[Exit], None]
+
+    def owner(self, name: str) -> Owner:
+        """Who owns the agent's directories and socket; pure."""
+        ...
+
+    async def prepare(self, plan: AgentPlan) -> None:
+        """Make the directories of `plan` with their owner and modes."""
+        ...
+
+    async def start(self, plan: AgentPlan) -> None:
+        """Start the agent's harness and return once its process runs; a running one is left alone."""
+        ...
+
+    async def stop(self, name: str) -> None:
+        """End every process of the agent and return once they are gone. Whatever should end gently was asked before."""
+        ...
+
+    def running(self) -> frozenset[str]:
+        """Agents whose harness runs now."""
+        ...
+
+    async def close(self) -> None:
+        """End every process of every agent."""
+        ...

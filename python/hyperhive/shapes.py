@@ -1,0 +1,239 @@
+"""The shapes of the operator API: what the hive answers and streams, shared by the daemon, `HiveClient` and the CLI.
+
+JSON keys are camelCase, times RFC 3339 in UTC; lists travel wrapped, `{"agents": […]}`. Answers ignore keys they do not
+know, so that an older client goes on working with a newer hive. Words that may grow (states, kinds) are therefore plain
+strings here; the `Literal`s name those of this release.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from hyperhive.clock import Instant
+from hyperhive.wire import Answer, LastTurn, OperatorInfo, Request, Usage
+
+AgentState = Literal[
+    "starting",
+    "stopped",
+    "failed",
+    "unreachable",
+    "paused",
+    "over_budget",
+    "needs_login",
+    "idle",
+    "thinking",
+    "compacting",
+    "rate_limited",
+]
+"""What `AgentRow.state` says: the runtime's fact, else the hive's decision, else the harness's report."""
+
+StreamType = Literal["agent", "message", "event", "approval", "question", "waiting", "operation", "resync"]
+"""What `StreamEvent.type` says."""
+
+OperationStatus = Literal["queued", "running", "done", "failed"]
+"""What `OperationRow.status` says; `done` and `failed` are ends."""
+
+
+class OperationRow(Answer):
+    """Something that the hive does to an agent: starting, stopping, kicking and so on.
+
+    `POST /api/agents/{n}/{action}` answers with one: 200 once it ended, 202 where it still runs after 5 s; then it is
+    followed by `GET /api/operations/{id}` or the `operation` events of the stream.
+    """
+
+    id: int
+    agent: str
+    kind: str
+    status: str
+    started_at: Instant
+    ended_at: Instant | None = None
+    error: str | None = None
+
+
+class UsageSum(Usage):
+    """Tokens and dollars of an agent, summed over its turns; `context_tokens` is of the last one."""
+
+    turns: int = 0
+
+
+class AgentRow(Answer):
+    """An agent as the pages and `hyperhive list` show it."""
+
+    name: str
+    role: str
+    host: str
+    runtime: str
+    state: str
+    since: Instant
+    model: str
+    port: int
+    url: str
+    unread: int
+    wanted: str
+    origin: str
+    status_text: str | None = None
+    last_turn: LastTurn | None = None
+    usage: UsageSum = Field(default_factory=UsageSum)
+    operation: OperationRow | None = None
+    problem: str | None = None
+    pid: int | None = None
+
+
+class MessageRow(Answer):
+    """A message.
+
+    `state` is one of `waiting held settled dead discarded`, `deliveries` counts hand-outs. The stream carries the
+    beginning of a long body and says `truncated`; the listings have the whole.
+    """
+
+    id: int
+    from_: str = Field(alias="from")
+    to: str
+    body: str
+    sent_at: Instant
+    state: str
+    deliveries: int = 0
+    in_reply_to: int | None = None
+    broadcast_id: int | None = None
+    settled_at: Instant | None = None
+    outcome: str | None = None
+    reason: str | None = None
+    dead_letter: bool = False
+    truncated: bool = False
+
+
+class EventRow(Answer):
+    """Something that happened in a turn of an agent; `kind` is a `wire.EventKind`."""
+
+    seq: int
+    at: Instant
+    kind: str
+    agent: str
+    turn: int | None = None
+    data: dict[str, Any] = Field(default_factory=dict)
+
+
+class WaitingItem(Answer):
+    """Something that waits for the operator. `ref` names what it is about: a message's id, an agent."""
+
+    id: str
+    kind: str
+    title: str
+    since: Instant
+    agent: str | None = None
+    deadline: Instant | None = None
+    ref: str | int | None = None
+
+
+class AuditRow(Answer):
+    """Who decided what, when and why."""
+
+    id: int
+    at: Instant
+    actor: str
+    action: str
+    subject: str
+    detail: str | None = None
+
+
+class HiveInfo(Answer):
+    """The hive itself."""
+
+    name: str
+    version: str
+    runtime: str
+    started_at: Instant | None = None
+    state_dir: str | None = None
+
+
+class StateSnapshot(Answer):
+    """`GET /api/state`: everything at the instant `seq`; the stream goes on from there."""
+
+    epoch: str
+    seq: int
+    hive: HiveInfo
+    operator: OperatorInfo
+    agents: list[AgentRow]
+    messages: list[MessageRow]
+    waiting: list[WaitingItem]
+    warnings: list[str] = Field(default_factory=list)
+
+
+class StreamEvent(Answer):
+    """One change, from `GET /api/stream`.
+
+    `data` is what changed, whole: an `AgentRow`, a `MessageRow`, an `EventRow`, an `OperationRow`, or for `waiting`
+    `{"waiting": [WaitingItem…]}`. `resync` carries nothing: what came before is not known any more; read
+    `/api/state` again.
+    """
+
+    type: str
+    seq: int = 0
+    epoch: str = ""
+    at: Instant | None = None
+    data: dict[str, Any] = Field(default_factory=dict)
+
+
+class AgentsAnswer(Answer):
+    """`GET /api/agents`."""
+
+    agents: list[AgentRow]
+
+
+class MessagesAnswer(Answer):
+    """`GET /api/messages`, `/api/inbox` and `/api/dead-letters`, newest first."""
+
+    messages: list[MessageRow]
+
+
+class EventsAnswer(Answer):
+    """`GET /api/agents/{n}/events`, newest first."""
+
+    events: list[EventRow]
+
+
+class AuditAnswer(Answer):
+    """`GET /api/audit`, newest first."""
+
+    audit: list[AuditRow]
+
+
+class JournalAnswer(Answer):
+    """`GET /api/agents/{n}/journal`: the last lines of what the harness printed, oldest first."""
+
+    lines: list[str]
+
+
+class PageUrl(Answer):
+    """`GET /api/agents/{n}/page-url` and `GET /api/dashboard-url`: an address with its `#token=`."""
+
+    url: str
+
+
+class Sent(Answer):
+    """`POST /api/messages`: it is on disk. `id` is the first one's where a broadcast made several."""
+
+    id: int
+    broadcast_id: int | None = None
+    recipients: list[str]
+
+
+class AckRequest(Request):
+    """`POST /api/inbox/ack`."""
+
+    ids: list[int] = Field(min_length=1, max_length=10_000)
+
+
+class AckAnswer(Answer):
+    """Those of the ids that were in the inbox and are done now."""
+
+    acked: list[int]
+
+
+class ReconcileAnswer(Answer):
+    """`POST /api/reconcile`: what was done to bring the agents to what is wanted."""
+
+    started: list[str] = Field(default_factory=list)
+    stopped: list[str] = Field(default_factory=list)

@@ -1,0 +1,151 @@
+"""The agent API, served on each agent's own socket; the agent's name comes from the socket's gate alone."""
+
+# FastAPI reads the annotations of its routes at run time, so what they name is imported for real.
+import asyncio
+from collections.abc import Awaitable
+from contextlib import suppress
+from typing import Annotated, TypeVar
+
+from fastapi import Depends, FastAPI, Request
+from starlette.responses import Response
+
+from hyperhive.errors import HiveError
+from hyperhive.hive.hive import Hive
+from hyperhive.hive.roster import Agent
+from hyperhive.store.events import EventBatch, NewEvent
+from hyperhive.web.answers import make_app
+from hyperhive.wire import (
+    CommandsAnswer,
+    CommandsRequest,
+    EventsRequest,
+    Ok,
+    OutcomeAnswer,
+    OutcomeRequest,
+    PeersAnswer,
+    RecvAnswer,
+    RecvRequest,
+    ReportRequest,
+    SelfInfo,
+    SendAnswer,
+    SendRequest,
+)
+
+T = TypeVar("T")
+
+
+class ClientGoneError(Exception):
+    """The caller closed its connection while it was parked."""
+
+
+async def unless_gone(request: Request, work: Awaitable[T]) -> T:
+    """Await `work`, and end it when the client goes away: nothing may be handed to a closed connection.
+
+    Raises:
+        ClientGoneError: the client went first.
+    """
+    task = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientGoneError
+        return task.result()
+    finally:
+        for one in (task, gone):
+            if not one.done():
+                one.cancel()
+                with suppress(asyncio.CancelledError):
+                    await one
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _caller(request: Request) -> Agent:
+    """The agent whose socket this is."""
+    hive: Hive = request.app.state.hive
+    agent = hive.roster.agents.get(request.scope["agent"])
+    if agent is None:
+        raise HiveError("unknown_agent", "this hive does not know you any more", "It is being stopped")
+    pid = request.scope["state"]["peer"][0]
+    if agent.pid != pid:
+        agent.pid = pid
+        hive.roster.touch(agent)
+    return agent
+
+
+Caller = Annotated[Agent, Depends(_caller)]
+
+
+def agent_app(hive: Hive) -> FastAPI:
+    """The application that all agents' sockets share."""
+    app = make_app("hyperhive agent API")
+    app.state.hive = hive
+
+    @app.exception_handler(ClientGoneError)
+    async def gone(_request: Request, _error: Exception) -> Response:
+        return Response(status_code=499)
+
+    _add_messages(app, hive)
+    _add_self(app, hive)
+    return app
+
+
+def _add_messages(app: FastAPI, hive: Hive) -> None:
+    @app.post("/v1/messages", status_code=201)
+    async def send(agent: Caller, body: SendRequest) -> SendAnswer:
+        """Send a message; answered once it is on disk."""
+        made = await hive.broker.send(
+            agent.name, body.to, body.body, in_reply_to=body.in_reply_to, idempotency_key=body.idempotency_key
+        )
+        return SendAnswer(id=made.ids[0], broadcast_id=made.broadcast_id, recipients=list(made.recipients))
+
+    @app.post("/v1/recv")
+    async def recv(agent: Caller, body: RecvRequest, request: Request) -> RecvAnswer:
+        """Receive messages, waiting for one if asked to."""
+        deliveries, unread = await unless_gone(
+            request,
+            hive.broker.recv(
+                agent.name, wait=body.wait_seconds, most=body.max, holding=body.holding, instance=body.instance
+            ),
+        )
+        return RecvAnswer(deliveries=deliveries, unread=unread)
+
+    @app.post("/v1/outcome")
+    async def outcome(agent: Caller, body: OutcomeRequest) -> OutcomeAnswer:
+        """Say how a turn ended."""
+        done = await hive.broker.outcome(agent.name, body.ids, body.outcome, body.reason)
+        return OutcomeAnswer(accepted=done.accepted, dead_letters=done.dead)
+
+
+def _add_self(app: FastAPI, hive: Hive) -> None:
+    @app.get("/v1/self")
+    async def self_info(agent: Caller) -> SelfInfo:
+        """What makes the calling agent this agent."""
+        return hive.roster.self_info(agent)
+
+    @app.get("/v1/peers")
+    async def peers(agent: Caller) -> PeersAnswer:
+        """Everybody the calling agent can write to."""
+        return PeersAnswer(peers=hive.roster.peers_of(agent.name))
+
+    @app.post("/v1/commands")
+    async def commands(agent: Caller, body: CommandsRequest, request: Request) -> CommandsAnswer:
+        """Report finished commands and wait for new ones."""
+        given = await unless_gone(request, hive.commands.poll(agent.name, body.wait_seconds, body.done))
+        return CommandsAnswer(commands=given)
+
+    @app.post("/v1/events")
+    async def events(agent: Caller, body: EventsRequest) -> Ok:
+        """Hand over events of turns."""
+        made = tuple(NewEvent(e.n, e.at, e.kind, e.turn, e.data) for e in body.events)
+        await hive.take_events(EventBatch(agent.name, body.instance, made))
+        return Ok()
+
+    @app.post("/v1/report")
+    async def report(agent: Caller, body: ReportRequest) -> Ok:
+        """Say what the harness is doing."""
+        hive.roster.report(agent, body)
+        return Ok()

@@ -1,0 +1,237 @@
+"""The operator API, for the pages, the command line and whoever scripts a hive: one write path for all of them."""
+
+# FastAPI reads the annotations of its routes at run time, so what they name is imported for real.
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Query, Response
+from pydantic import Field
+from starlette.responses import StreamingResponse
+
+from hyperhive import __version__
+from hyperhive.errors import HiveError
+from hyperhive.hive import views
+from hyperhive.hive.hive import Hive
+from hyperhive.hive.roster import Agent
+from hyperhive.names import OPERATOR, nearest
+from hyperhive.shapes import (
+    AckAnswer,
+    AckRequest,
+    AgentRow,
+    AgentsAnswer,
+    AuditAnswer,
+    EventsAnswer,
+    HiveInfo,
+    JournalAnswer,
+    MessageRow,
+    MessagesAnswer,
+    OperationRow,
+    PageUrl,
+    ReconcileAnswer,
+    Sent,
+    StateSnapshot,
+)
+from hyperhive.store import audit, events, messages
+from hyperhive.web.answers import make_app
+from hyperhive.web.api.journal import last_lines
+from hyperhive.web.files import add_pages
+from hyperhive.wire import OperatorInfo, SendRequest
+
+Limit = Annotated[int, Query(ge=1, le=2000)]
+Before = Annotated[int | None, Query(ge=0)]
+
+
+def operator_app(hive: Hive) -> FastAPI:
+    """The application behind the dashboard's port and host.sock."""
+    app = make_app("hyperhive operator API")
+    _add_overview(app, hive)
+    _add_agents(app, hive)
+    _add_messages(app, hive)
+    _add_dead_letters(app, hive)
+    _add_history(app, hive)
+    add_pages(app)
+    return app
+
+
+def _agent(hive: Hive, name: str) -> Agent:
+    agent = hive.roster.agents.get(name)
+    if agent is None or agent.tombstone:
+        near = nearest(name, hive.roster.members())
+        hint = f"Did you mean {' or '.join(near)}?" if near else "See: hyperhive list"
+        raise HiveError("unknown_agent", f"there is no agent {name!r}", hint, nearest=near)
+    return agent
+
+
+def _row(hive: Hive, agent: Agent) -> AgentRow:
+    return hive.roster.row(agent, hive.broker.unread(agent.name))
+
+
+def _held(hive: Hive) -> set[int]:
+    return {number for name in hive.roster.agents for number in hive.broker.holds(name)}
+
+
+async def _page(hive: Hive, wanted: messages.Filter) -> list[MessageRow]:
+    rows = await hive.store.read(messages.page, wanted)
+    held = _held(hive)
+    return [views.message_row(row, held) for row in rows]
+
+
+def _add_overview(app: FastAPI, hive: Hive) -> None:
+    @app.get("/healthz")
+    async def healthz() -> dict[str, bool]:
+        """Whether the hive answers; no details, no token."""
+        return {"ok": True}
+
+    @app.get("/api/state")
+    async def state() -> StateSnapshot:
+        """Everything at one instant; follow the stream from its `seq` on."""
+        recent = await _page(hive, messages.Filter(limit=100))
+        # No await below: the snapshot and its number belong together.
+        return StateSnapshot(
+            epoch=hive.stream.epoch,
+            seq=hive.stream.seq,
+            hive=HiveInfo(
+                name=hive.name,
+                version=__version__,
+                runtime=hive.runtime.name,
+                started_at=hive.started_at,
+                state_dir=str(hive.layout.state),
+            ),
+            operator=OperatorInfo(**hive.settings.operator.model_dump()),
+            agents=[_row(hive, agent) for agent in hive.roster.agents.values() if not agent.tombstone],
+            messages=recent,
+            waiting=hive.waiting.items(),
+            warnings=hive.warnings,
+        )
+
+    @app.get("/api/stream", response_class=StreamingResponse)
+    async def stream(since: Before = None, epoch: str | None = None) -> StreamingResponse:
+        """Server-sent events: every change after `since`, then as they come."""
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        return StreamingResponse(hive.stream.follow(since, epoch), media_type="text/event-stream", headers=headers)
+
+    @app.get("/api/dashboard-url")
+    async def dashboard_url() -> PageUrl:
+        """The page's address with the operator's token in its fragment."""
+        return PageUrl(url=f"http://localhost:{hive.settings.dashboard.port}/#token={hive.token}")
+
+
+def _add_agents(app: FastAPI, hive: Hive) -> None:
+    @app.get("/api/agents")
+    async def agents() -> AgentsAnswer:
+        """All agents, by name."""
+        live = [agent for _name, agent in sorted(hive.roster.agents.items()) if not agent.tombstone]
+        return AgentsAnswer(agents=[_row(hive, agent) for agent in live])
+
+    @app.get("/api/agents/{name}")
+    async def agent(name: str) -> AgentRow:
+        """One agent."""
+        return _row(hive, _agent(hive, name))
+
+    @app.get("/api/agents/{name}/events")
+    async def agent_events(name: str, limit: Limit = 200, before: Before = None) -> EventsAnswer:
+        """What happened in an agent's turns, newest first."""
+        rows = await hive.store.read(events.page, _agent(hive, name).name, before, limit)
+        return EventsAnswer(events=[views.event_row(row) for row in rows])
+
+    @app.get("/api/agents/{name}/journal")
+    async def journal(name: str, lines: Annotated[int, Query(ge=1, le=10_000)] = 100) -> JournalAnswer:
+        """What an agent's harness printed, oldest first."""
+        return JournalAnswer(lines=await last_lines(hive.layout.log(_agent(hive, name).name), lines))
+
+    @app.post("/api/agents/{name}/{action}")
+    async def act(name: str, action: str, response: Response) -> OperationRow:
+        """Start, stop, restart, kick or cancel; 202 where it goes on after a few seconds."""
+        agent = _agent(hive, name)
+        lifecycle = hive.lifecycle
+        actions = {
+            "start": lambda: lifecycle.start(agent),
+            "stop": lambda: lifecycle.stop(agent),
+            "restart": lambda: lifecycle.restart(agent),
+            "kick": lambda: lifecycle.kick(agent, "the operator asked for it"),
+        }
+        if action == "cancel":
+            # Not queued behind others: a stop that waits for the turn to end is what a cancel helps.
+            row = await hive.operations.run(f"{name}/cancel", action, lambda: lifecycle.cancel(agent))
+        elif action in actions:
+            row = await hive.operations.run(name, action, actions[action])
+        else:
+            raise HiveError("not_found", f"there is no action {action!r}", f"There are: cancel, {', '.join(actions)}")
+        response.status_code = 200 if row.ended_at else 202
+        return row
+
+    @app.get("/api/operations/{number}")
+    async def operation(number: int) -> OperationRow:
+        """What became of an operation."""
+        return hive.operations.get(number)
+
+    @app.post("/api/reconcile")
+    async def reconcile() -> ReconcileAnswer:
+        """Start what should run and does not, stop what runs and should not."""
+        started, stopped = await hive.lifecycle.reconcile()
+        return ReconcileAnswer(started=started, stopped=stopped)
+
+
+class OperatorSend(SendRequest):
+    """`POST /api/messages`: the operator writes."""
+
+    to: str = Field(max_length=64, description="an agent's name, or * for all")
+
+
+def _add_messages(app: FastAPI, hive: Hive) -> None:
+    @app.post("/api/messages", status_code=201)
+    async def send(body: OperatorSend) -> Sent:
+        """Write to an agent as the operator; answered once it is on disk."""
+        made = await hive.broker.send(
+            OPERATOR, body.to, body.body, in_reply_to=body.in_reply_to, idempotency_key=body.idempotency_key
+        )
+        return Sent(id=made.ids[0], broadcast_id=made.broadcast_id, recipients=list(made.recipients))
+
+    @app.get("/api/messages")
+    async def listing(
+        agent: str | None = None,
+        sender: Annotated[str | None, Query(alias="from")] = None,
+        to: str | None = None,
+        before: Before = None,
+        limit: Limit = 100,
+    ) -> MessagesAnswer:
+        """Messages, newest first."""
+        wanted = messages.Filter(agent=agent, sender=sender, recipient=to, before=before, limit=limit)
+        return MessagesAnswer(messages=await _page(hive, wanted))
+
+    @app.get("/api/inbox")
+    async def inbox(limit: Limit = 200) -> MessagesAnswer:
+        """What agents wrote to the operator and was not acked, newest first."""
+        wanted = messages.Filter(recipient=OPERATOR, state="waiting", limit=limit)
+        return MessagesAnswer(messages=await _page(hive, wanted))
+
+    @app.post("/api/inbox/ack")
+    async def ack(body: AckRequest) -> AckAnswer:
+        """Take messages out of the operator's inbox."""
+        return AckAnswer(acked=await hive.broker.acknowledge(body.ids))
+
+
+def _add_dead_letters(app: FastAPI, hive: Hive) -> None:
+    @app.get("/api/dead-letters")
+    async def dead_letters(limit: Limit = 200) -> MessagesAnswer:
+        """Messages that failed too often, newest first."""
+        return MessagesAnswer(messages=await _page(hive, messages.Filter(state="dead", limit=limit)))
+
+    @app.post("/api/dead-letters/{number}/requeue")
+    async def requeue(number: int) -> dict[str, Any]:
+        """Let a dead letter wait for its agent again."""
+        await hive.dead_letters.requeue(number)
+        return {"ok": True}
+
+    @app.post("/api/dead-letters/{number}/discard")
+    async def discard(number: int) -> dict[str, Any]:
+        """Give a dead letter up."""
+        await hive.dead_letters.discard(number)
+        return {"ok": True}
+
+
+def _add_history(app: FastAPI, hive: Hive) -> None:
+    @app.get("/api/audit")
+    async def audit_log(limit: Limit = 200, before: Before = None) -> AuditAnswer:
+        """Who decided what, newest first."""
+        rows = await hive.store.read(audit.page, before, limit)
+        return AuditAnswer(audit=[views.audit_row(row) for row in rows])

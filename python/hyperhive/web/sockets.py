@@ -1,0 +1,119 @@
+"""Making listening sockets: path, mode, owner, both loopback families. Nothing else in the hive binds."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import socket
+from typing import TYPE_CHECKING, Final
+
+from hyperhive.errors import HiveError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_log = logging.getLogger(__name__)
+
+#: Bytes that the path of a Unix socket may have on Linux, without the closing NUL.
+MAX_SOCKET_PATH: Final = 107
+_BACKLOG: Final = 512
+_TRIES: Final = 12
+#: Seconds between tries: doubled from 0.1, at most 2; about 22 s in all with the last ones.
+_FIRST_WAIT: Final = 0.1
+_LONGEST_WAIT: Final = 2.0
+
+
+def bind_unix(path: Path, mode: int, owner: tuple[int, int] | None = None) -> socket.socket:
+    """Make a listening Unix socket, in place of one that lies there.
+
+    The process's umask keeps everybody else out until mode and owner are set.
+
+    Args:
+        path: where; its directory exists.
+        mode: permission bits; to connect one needs the write bit.
+        owner: uid and gid, if not our own.
+
+    Raises:
+        HiveError: `path_too_long`.
+    """
+    if len(os.fsencode(path)) > MAX_SOCKET_PATH:
+        raise HiveError(
+            "path_too_long",
+            f"the socket path {path} has more than {MAX_SOCKET_PATH} bytes, which Linux does not allow",
+            "Set a shorter runtimeDir or stateDir",
+        )
+    path.unlink(missing_ok=True)
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    old = os.umask(0o177)
+    try:
+        made.bind(str(path))
+    finally:
+        os.umask(old)
+    if owner is not None and os.geteuid() == 0:
+        os.chown(path, *owner)
+    path.chmod(mode)
+    made.listen(_BACKLOG)
+    return made
+
+
+async def bind_tcp(port: int) -> list[socket.socket]:
+    """Make listening sockets on 127.0.0.1 and ::1, waiting a while for a port that is still taken.
+
+    Both families, because with one of them free another process could sit where `localhost` leads. A machine without
+    ::1 gets the one, and a line in the log.
+
+    Args:
+        port: 0 lets the kernel choose one, the same for both.
+
+    Raises:
+        HiveError: `port_taken`, after about 22 seconds.
+    """
+    wait = _FIRST_WAIT
+    for attempt in range(1, _TRIES + 1):
+        try:
+            return _bind_both(port)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise HiveError(
+                    "port_taken", f"port {port} cannot be had: {error.strerror}", "Choose another"
+                ) from None
+        if attempt == 1:
+            _log.warning("port %d is taken, trying again for a while", port)
+        if attempt < _TRIES:
+            await asyncio.sleep(wait)
+        wait = min(wait * 2, _LONGEST_WAIT)
+    raise HiveError(
+        "port_taken",
+        f"port {port} is taken by another process",
+        f"See who has it: ss -ltnp 'sport = :{port}'; or choose another port (dashboard.port, --port)",
+        port=port,
+    )
+
+
+def _bind_both(port: int) -> list[socket.socket]:
+    first = _bind_one(socket.AF_INET, "127.0.0.1", port)
+    chosen = first.getsockname()[1]
+    try:
+        return [first, _bind_one(socket.AF_INET6, "::1", chosen)]
+    except OSError as error:
+        if error.errno in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}:
+            _log.warning("this machine has no ::1; port %d listens on 127.0.0.1 alone", chosen)
+            return [first]
+        first.close()
+        raise
+
+
+def _bind_one(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
+    made = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        made.bind((host, port))
+        made.listen(_BACKLOG)
+    except OSError:
+        made.close()
+        raise
+    return made
