@@ -1,0 +1,39 @@
+"""What all tests share: tiers, that is, parts of the suite that need something this machine may lack.
+
+A test in a tier calls `require_tier(name, available, why)`. Where it is not available the test is skipped, and says by
+name and why; with that name in `HYPERHIVE_REQUIRE_TIERS` (separated by commas) it fails instead.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "tier(name): needs something that not every machine has")
+
+
+def required_tiers() -> frozenset[str]:
+    """The tiers that must not be skipped."""
+    return frozenset(name.strip() for name in os.environ.get("HYPERHIVE_REQUIRE_TIERS", "").split(",") if name.strip())
+
+
+def _require_tier(name: str, available: object, why: str) -> None:
+    if available:
+        return
+    text = f"tier {name!r} does not run here: {why}"
+    if name in required_tiers():
+        pytest.fail(f"{text} (HYPERHIVE_REQUIRE_TIERS asks for it)", pytrace=False)
+    pytest.skip(text)
+
+
+@pytest.fixture(scope="session")
+def require_tier() -> Callable[[str, object, str], None]:
+    """Skip the test, or fail where the tier is required: `require_tier(name, available, why)`."""
+    return _require_tier
