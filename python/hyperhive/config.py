@@ -25,6 +25,7 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@\[\]-]{0,127}")
 _TOOL = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(\(.*\))?")
 _SIZE = re.compile(r"\d+[KMGT]?|infinity")
+_LONGEST_PROMPT = 100_000
 _PERCENT = re.compile(r"\d+%")
 
 
@@ -45,6 +46,14 @@ def _absolute(path: Path) -> Path:
     return path
 
 
+def _prompt(text: str) -> str:
+    # It travels in an argument of a program, and Linux allows one 128 KiB, our own words included.
+    if len(text.encode()) > _LONGEST_PROMPT or "\0" in text:
+        msg = f"a prompt may have {_LONGEST_PROMPT:,} bytes and no NUL; put more into a file and name it"
+        raise ValueError(msg)
+    return text
+
+
 def _span(text: str) -> str:
     parse_span(text)
     return text
@@ -57,6 +66,7 @@ Size = Annotated[str, _matching(_SIZE, "size", "'4G'")]
 Percent = Annotated[str, _matching(_PERCENT, "share of the processor", "'200%'")]
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 Span = Annotated[str, AfterValidator(_span)]
+Prompt = Annotated[str, AfterValidator(_prompt)]
 
 
 class Section(BaseModel):
@@ -100,7 +110,7 @@ class Manager(Section):
 
     enable: bool = Field(default=True, description="whether there is a manager")
     model: ModelName | None = Field(None, description="its model; defaults to defaults.model")
-    prompt: str | None = Field(None, description="what it is told beside its role")
+    prompt: Prompt | None = Field(None, description="what it is told beside its role")
 
 
 class Approvals(Section):
@@ -167,7 +177,7 @@ class AgentSettings(Section):
     """One declared agent."""
 
     model: ModelName | None = Field(None, description="its model; defaults to defaults.model")
-    prompt: str | None = Field(None, description="what it is told beside its name and the rules of the hive")
+    prompt: Prompt | None = Field(None, description="what it is told beside its name and the rules of the hive")
     system: AbsolutePath | None = Field(None, description="store path of its own NixOS system")
     config_file: AbsolutePath | None = Field(None, description="NixOS module of its own system")
     mutable: bool = Field(default=True, description="whether the manager may propose changes to it")

@@ -44,6 +44,8 @@ class Agent:
     usage: UsageSum = field(default_factory=UsageSum)
     operation: OperationRow | None = None
     pid: int | None = None
+    #: The newest report taken: which harness process, and its number there.
+    reported: tuple[str, int] | None = None
 
 
 class Roster:
@@ -97,6 +99,10 @@ class Roster:
 
     def report(self, agent: Agent, report: ReportRequest) -> None:
         """Take what the harness says about itself."""
+        if report.instance is not None and report.n is not None:
+            if agent.reported and agent.reported[0] == report.instance and report.n <= agent.reported[1]:
+                return
+            agent.reported = (report.instance, report.n)
         given = report.model_fields_set
         for name in given & {"until", "model", "status_text", "problem", "session_id", "last_turn"}:
             setattr(agent, name, getattr(report, name))

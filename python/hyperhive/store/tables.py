@@ -1,7 +1,7 @@
 """The tables. Each state is explained where it stands, with the transitions that lead out of it.
 
-Ids come from `counters`, in the transaction that uses them: they are never used again, not after a row was dropped either,
-and with several hives on one PostgreSQL they are given in the order of the commits.
+Ids come from `counters`, in the transaction that uses them: they are never used again, not even after a row was
+dropped, and with several hives on one PostgreSQL they are given in the order of the commits.
 """
 
 # No `from __future__ import annotations` here: SQLModel reads the annotations of its tables as objects.

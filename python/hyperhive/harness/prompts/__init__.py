@@ -1,0 +1,6 @@
+"""What Claude is told: the system prompt of an agent, and the words around the messages that wake it."""
+
+from hyperhive.harness.prompts.system import system_prompt
+from hyperhive.harness.prompts.wake import inbox_text, wake_prompt
+
+__all__ = ["inbox_text", "system_prompt", "wake_prompt"]

@@ -1,0 +1,222 @@
+"""The one `claude` process of this agent and its conversation: nothing else starts it, speaks to it or ends it.
+
+`prepare` sees to a process that fits the next turn, resumed where the last one was; `ask` writes a prompt; whatever
+comes back goes to `listener`, message by message, and `Ended` when the process is gone. One task reads for each.
+The process may live on between turns (warm); its conversation outlives it by the id in `hyperhive-session`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import claude_agent_sdk as sdk
+from claude_agent_sdk._errors import MessageParseError
+
+from hyperhive.harness import processes, session_file
+from hyperhive.harness.launch import Abilities, Launch, options
+from hyperhive.harness.outcome import STDERR_LINES
+from hyperhive.harness.session_file import Remembered
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from hyperhive.harness.settings import Settings
+
+#: Failures to resume after which the conversation is given up, whatever the reason.
+_TRIES: Final = 2
+#: Seconds that claude gets to end by itself.
+_TERMINATE: Final = 2.0
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The process is gone; `fault` is what its reader met."""
+
+    fault: Exception | None
+
+
+class Session:
+    """The agent's session.
+
+    Args:
+        settings: where things are.
+        make_tools: makes the MCP server of the hive's tools, one for each process.
+        on_stderr: gets each line that claude writes there.
+        abilities: knows the flags of programs.
+    """
+
+    def __init__(
+        self, settings: Settings, make_tools: Callable[[], Any], on_stderr: Callable[[str], None], abilities: Abilities
+    ) -> None:
+        self.listener: Callable[[object], None] = lambda _message: None
+        self.stderr: deque[str] = deque(maxlen=STDERR_LINES)
+        self._settings, self._make_tools, self._on_stderr = settings, make_tools, on_stderr
+        self._abilities = abilities
+        self._remembered = session_file.load(settings.state)
+        self._client: sdk.ClaudeSDKClient | None = None
+        self._launch: Launch | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._failures = 0
+
+    @property
+    def session_id(self) -> str | None:
+        """The conversation's id, once there is one."""
+        return self._remembered.session_id if self._remembered else None
+
+    @property
+    def warm(self) -> bool:
+        """Whether a process is there to be kept."""
+        return self._client is not None
+
+    async def prepare(self, launch: Launch) -> str | None:
+        """See to a process that was started like `launch`.
+
+        Returns:
+            Why the conversation begins anew, if it does though there was one; None otherwise.
+        """
+        if self._client and (launch != self._launch or not self._reader or self._reader.done()):
+            await self.close()
+        if self._client:
+            return None
+        fresh_prompt = await self._abilities.fresh_prompt(launch.program)
+        extra = self._abilities.arguments(fresh_prompt=fresh_prompt)
+        news = None
+        if self._remembered and not fresh_prompt and self._remembered.prompt not in {None, launch.prompt_digest}:
+            news = "its instructions changed"
+            self._remembered = None
+        if self._remembered:
+            news = await self._resume(launch, extra, self._remembered.session_id)
+        if not self._client:
+            await self._connect(launch, session_id=str(uuid.uuid4()), extra_args=extra)
+        return news
+
+    async def ask(self, prompt: str, name: str) -> None:
+        """Write a prompt; `name` is a UUID that the result may refer to."""
+        if not self._client:
+            msg = "there is no claude process"
+            raise RuntimeError(msg)
+
+        async def one() -> AsyncIterator[dict[str, Any]]:
+            yield {
+                "type": "user",
+                "message": {"role": "user", "content": prompt},
+                "parent_tool_use_id": None,
+                "uuid": name,
+                # As written: no `@path` of somebody else's text is opened, no `/command` is obeyed.
+                "client_composed": True,
+            }
+
+        await self._client.query(one())
+
+    def begun(self, session_id: object) -> None:
+        """Claude said which session it is in: from now on that is the one to resume."""
+        valid = session_file.valid_id(session_id)
+        if valid and valid != self.session_id and self._launch:
+            self._remember(Remembered(valid, 0.0, self._launch.prompt_digest))
+
+    def spent(self, total: float | None) -> float:
+        """Take in the running total of the session's cost; returns what was added since the last time."""
+        if total is None or not self._remembered:
+            return 0.0
+        before = self._remembered.cost
+        if total != before:
+            self._remember(replace(self._remembered, cost=total))
+        if before is None:
+            return 0.0
+        return total - before if total >= before else total
+
+    async def interrupt(self) -> None:
+        """Ask claude to end the running turn; it stays usable."""
+        if self._client:
+            await self._client.interrupt()
+
+    async def close(self) -> None:
+        """End the process gently; the conversation stays. Not during a turn: `interrupt` first."""
+        client, reader = self._client, self._reader
+        self._client = self._reader = self._launch = None
+        if client:
+            with suppress(sdk.ClaudeSDKError, OSError):
+                await client.disconnect()
+        if reader:
+            reader.cancel()
+            await asyncio.wait([reader])
+
+    async def kill(self) -> None:
+        """End the process and all that it started, whatever it is doing."""
+        pid = await self._pid()
+        found = await asyncio.to_thread(processes.tree, pid) if pid else []
+        processes.terminate(found)
+        if self._reader:
+            await asyncio.wait([self._reader], timeout=_TERMINATE)
+        processes.kill(found)
+        await self.close()
+
+    async def _resume(self, launch: Launch, extra: dict[str, str | None], session_id: str) -> str | None:
+        try:
+            await self._connect(launch, resume=session_id, extra_args=extra)
+        except sdk.ClaudeSDKError as error:
+            self._failures += 1
+            unknown = any("No conversation found" in line for line in (str(error), *self.stderr))
+            if not unknown and self._failures < _TRIES:
+                raise
+            self._remembered = None
+            return "it is not there any more" if unknown else f"it could not be resumed: {error}"[:300]
+        return None
+
+    async def _connect(self, launch: Launch, **session: Any) -> None:  # noqa: ANN401 - options of the SDK
+        self.stderr.clear()
+        chosen = options(launch, self._settings, self._make_tools(), self._line, **session)
+        client = sdk.ClaudeSDKClient(chosen)
+        await client.connect()
+        self._failures = 0
+        self._client, self._launch = client, launch
+        self._reader = asyncio.create_task(self._read(client), name="claude-reader")
+
+    async def _read(self, client: sdk.ClaudeSDKClient) -> None:
+        fault: Exception | None = None
+        try:
+            while True:
+                try:
+                    async for message in client.receive_messages():
+                        self._deliver(client, message)
+                    break
+                except MessageParseError as error:
+                    # An older SDK with a newer program: that one message is lost, not the turn.
+                    _log.warning("a message of claude is not understood: %s", error)
+        except Exception as error:  # noqa: BLE001 - the top of a task; the turn gets it
+            fault = error
+        self._deliver(client, Ended(fault))
+
+    def _deliver(self, client: sdk.ClaudeSDKClient, message: object) -> None:
+        # A process that is being put away still speaks, and its end is not that of the turn which waits for the next.
+        if client is self._client:
+            self.listener(message)
+
+    def _line(self, line: str) -> None:
+        self.stderr.append(line)
+        self._on_stderr(line)
+
+    def _remember(self, remembered: Remembered) -> None:
+        self._remembered = remembered
+        try:
+            session_file.save(self._settings.state, remembered)
+        except OSError as error:
+            _log.warning("the session's id cannot be kept: %s", error)
+
+    async def _pid(self) -> int | None:
+        if not self._client:
+            return None
+        with suppress(sdk.ClaudeSDKError):
+            pid = (await self._client.get_server_info() or {}).get("pid")
+            if isinstance(pid, int):
+                return pid
+        # Older programs do not say it; the SDK has it, though not for show.
+        process = getattr(getattr(self._client, "_transport", None), "_process", None)
+        return getattr(process, "pid", None)

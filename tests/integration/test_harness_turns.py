@@ -1,0 +1,475 @@
+"""The harness with the real `claude`, the scripted model and a stand-in hive: turns, and all ways in which they end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from harness_hive import StandInHive
+
+from hyperhive import wire
+from hyperhive.clock import utc_now
+from hyperhive.errors import HiveError
+from hyperhive.harness import processes
+from hyperhive.harness.control import Control
+from hyperhive.harness.hive import HiveClient
+from hyperhive.harness.launch import find_claude
+from hyperhive.harness.main import run
+from hyperhive.harness.settings import Settings, Timings
+from hyperhive.testing.scripted_model import ScriptedModel
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+
+QUICK = Timings(
+    poll=2, backoff=(0.02, 0.1), tool_retries=(0.1, 0.2, 0.4), login_look=0.05, login_retry=0.3, rate_limit=0.4,
+    overloaded=0.4, no_claude=0.2, interrupt=3, stop_grace=0.2, flush=2,
+)  # fmt: skip
+
+
+@dataclass
+class Place:
+    """One agent's surroundings."""
+
+    root: Path
+    hive: StandInHive
+    model: ScriptedModel
+    timings: Timings = QUICK
+    find: Callable[[Mapping[str, str]], str] = find_claude
+    running: list[tuple[Control, asyncio.Task[None]]] = field(default_factory=list)
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(
+            socket=self.root / "hive.sock",
+            state=self.root / "state",
+            shared=self.root / "shared",
+            claude_config=self.root / "claude",
+            credentials=self.root / "credentials",
+            timings=self.timings,
+        )
+
+    def start(self) -> None:
+        """Start a harness."""
+        control = Control()
+        task = asyncio.create_task(run(self.settings, control=control, find=self.find))
+        self.running.append((control, task))
+
+    async def stop(self, grace: float = 0) -> None:
+        """Stop it and wait for its end."""
+        for control, task in self.running:
+            control.stop(grace)
+            async with asyncio.timeout(10):
+                await task
+        self.running.clear()
+
+    async def outcomes(self, count: int, seconds: float = 15) -> list[str]:
+        """The first `count` outcomes."""
+        await self.hive.until(lambda: len(self.hive.outcomes) >= count, seconds)
+        return [request.outcome for request in self.hive.outcomes]
+
+    def set(self, **changes: object) -> None:
+        """Change what the hive says of the agent."""
+        self.hive.me = self.hive.me.model_copy(update=changes)
+
+
+@asynccontextmanager
+async def place(root: Path, *rules: dict[str, Any], otherwise: list[Any] | None = None) -> AsyncIterator[Place]:
+    """An agent `alice` whose model plays `rules`."""
+    for name in ("state", "shared", "claude", "credentials"):
+        (root / name).mkdir()
+    script: dict[str, Any] = {"rules": list(rules), "otherwise": otherwise or ["Done."]}
+    async with AsyncExitStack() as stack:
+        model = await stack.enter_async_context(ScriptedModel({"agents": {"alice": script}}, keep_bodies=True))
+        me = wire.SelfInfo(
+            name="alice",
+            role="agent",
+            hive="test",
+            operator=wire.OperatorInfo(name="Sam", pronouns="they/them"),
+            model="haiku",
+            prompt="You look after the build.",
+            environment={
+                "ANTHROPIC_BASE_URL": model.base_url("alice"),
+                "ANTHROPIC_API_KEY": "sk-made-up-key",
+                "CLAUDE_CODE_MAX_RETRIES": "1",
+                "HOME": str(root),
+            },
+        )
+        hive = await stack.enter_async_context(StandInHive(root / "hive.sock", me))
+        here = Place(root, hive, model)
+        try:
+            yield here
+        finally:
+            await here.stop()
+
+
+def claude_children() -> list[processes.Running]:
+    """The claude processes below this one."""
+    found = processes.tree(os.getpid())[1:]
+    return [one for one in found if b"--output-format" in command_line(one)]
+
+
+def command_line(process: processes.Running) -> bytes:
+    """How it was started; empty if it is gone."""
+    try:
+        return Path(f"/proc/{process.pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+async def test_a_turn_answers_a_message_and_settles_it(tmp_path: Path) -> None:
+    rule = {"when": "Message from bob:\nhello", "steps": [{"tool": "send", "input": {"to": "bob", "body": "hi"}}, "ok"]}
+    async with place(tmp_path, rule) as here:
+        here.start()
+        number = await here.hive.put("hello")
+        assert await here.outcomes(1) == ["settled"]
+        assert here.hive.outcomes[0].ids == [number]
+        assert [(one.to, one.body) for one in here.hive.sent] == [("bob", "hi")]
+        await here.hive.until(lambda: "turn_end" in here.hive.kinds())
+        assert here.hive.kinds() == ["turn_start", "tool_call", "tool_result", "text", "turn_end"]
+        start = here.hive.data("turn_start")[0]
+        assert start == {"from": "bob", "body": "hello", "unread": 0, "id": number, "redelivered": False}
+        assert here.hive.data("tool_call")[0]["name"] == "mcp__hyperhive__send"
+        assert here.hive.data("tool_result")[0]["content"] == "Sent to bob as message 1000."
+        assert here.hive.data("turn_end")[0]["ok"] is True
+        await here.hive.until(lambda: [one for one in here.hive.reports if one.get("usage")])
+        report = next(one for one in here.hive.reports if one.get("usage"))
+        assert report["usage"]["outputTokens"] > 0
+        assert report["lastTurn"]["ok"] is True
+        assert report["sessionId"]
+        request = here.model.requests[0]
+        assert 'You are "alice", an agent of the hive "test".' in request.system
+        assert "You look after the build." in request.system
+        assert sorted(request.tools)[:6] == ["Bash", "Edit", "Glob", "Grep", "Read", "Write"]
+        assert all(name.startswith("mcp__hyperhive__") for name in sorted(request.tools)[6:])
+
+
+async def test_what_the_recv_tool_takes_joins_the_turn(tmp_path: Path) -> None:
+    rule = {"when": "first", "steps": [{"tool": "recv", "input": {"wait_seconds": 10}}, "both done"]}
+    async with place(tmp_path, rule) as here:
+        here.start()
+        first = await here.hive.put("first")
+        await here.hive.until(lambda: "tool_call" in here.hive.kinds())
+        second = await here.hive.put("second", "carol")
+        assert await here.outcomes(1) == ["settled"]
+        assert here.hive.outcomes[0].ids == [first, second]
+        assert "Message from carol:\n| second" in here.hive.data("tool_result")[0]["content"]
+
+
+async def test_a_refused_send_tells_the_model_what_to_do(tmp_path: Path) -> None:
+    rule = {"when": "go", "steps": [{"tool": "send", "input": {"to": "nobody", "body": "x"}}, "ok"]}
+    async with place(tmp_path, rule) as here:
+        here.start()
+        await here.hive.put("go")
+        await here.outcomes(1)
+        await here.hive.until(lambda: here.hive.data("tool_result"))
+        result = here.hive.data("tool_result")[0]
+        assert result["isError"] is True
+        assert result["content"] == "there is no agent 'nobody'. Did you mean bob?"
+
+
+async def test_cancel_ends_the_turn_and_the_next_one_runs(tmp_path: Path) -> None:
+    rule = {"when": "slow", "steps": ["thinking it over", {"delay": 60}, "never said"]}
+    async with place(tmp_path, rule) as here:
+        here.start()
+        await here.hive.put("slow")
+        await here.model.wait_for("alice")
+        done = await here.hive.command("cancel")
+        assert done.ok, done.error
+        assert await here.outcomes(1) == ["cancelled"]
+        await here.hive.put("quick")
+        assert await here.outcomes(2) == ["cancelled", "settled"]
+        refused = await here.hive.command("cancel")
+        assert not refused.ok
+        assert "no turn is running" in (refused.error or "")
+        unknown = await here.hive.command("dance")
+        assert not unknown.ok
+
+
+async def test_cancel_ends_a_process_that_does_not_listen(tmp_path: Path) -> None:
+    rule = {"when": "slow", "steps": [{"delay": 60}, "never said"]}
+    async with place(tmp_path, rule) as here:
+        here.timings = Timings(interrupt=0.3, backoff=(0.02, 0.1))
+        here.start()
+        await here.hive.put("slow")
+        await here.model.wait_for("alice")
+        (child,) = claude_children()
+        os.kill(child.pid, signal.SIGSTOP)
+        done = await here.hive.command("cancel")
+        assert done.ok, done.error
+        assert await here.outcomes(1) == ["cancelled"]
+        assert not processes.tree(child.pid)
+        await here.hive.put("quick")
+        assert await here.outcomes(2) == ["cancelled", "settled"]
+
+
+async def test_a_session_goes_on_after_cooling_and_after_a_restart(tmp_path: Path) -> None:
+    async with place(tmp_path) as here:
+        here.set(keep_warm_seconds=0)
+        here.start()
+        await here.hive.put("one")
+        await here.outcomes(1)
+        await here.hive.put("two")
+        await here.outcomes(2)
+        await here.stop()
+        assert not claude_children()
+        here.start()
+        await here.hive.put("three")
+        await here.outcomes(3)
+        bodies = [str(request.body) for request in here.model.requests]
+        assert len({request.session for request in here.model.requests}) == 1
+        assert all(word in bodies[2] for word in ("one", "two", "three"))
+        assert "session_new" not in here.hive.kinds()
+        await here.hive.until(lambda: len(here.hive.data("turn_end")) == 3)
+        costs = [end["usage"]["costUsd"] for end in here.hive.data("turn_end")]
+        assert 0 < costs[2] < 3 * costs[0]
+        assert [event.turn for event in here.hive.events if event.kind == "turn_start"] == [1, 2, 3]
+
+
+async def test_a_changed_prompt_and_model_take_effect_on_the_next_turn(tmp_path: Path) -> None:
+    async with place(tmp_path) as here:
+        here.start()
+        await here.hive.put("one")
+        await here.outcomes(1)
+        here.set(prompt="You look after the tests.", model="sonnet")
+        await here.hive.put("two")
+        await here.outcomes(2)
+        first, second = here.model.requests
+        assert "You look after the tests." in second.system
+        assert second.model != first.model
+
+
+async def test_a_session_that_is_gone_begins_anew_and_says_so(tmp_path: Path) -> None:
+    async with place(tmp_path) as here:
+        (tmp_path / "state" / "hyperhive-session").write_text('{"session_id": "6d9f6a0e-7a53-4a9b-9a8b-0a1b2c3d4e5f"}')
+        here.start()
+        await here.hive.put("hello")
+        assert await here.outcomes(1) == ["settled"]
+        await here.hive.until(lambda: here.hive.data("session_new"))
+        assert "not there any more" in here.hive.data("session_new")[0]["reason"]
+        assert "could not be continued" in here.model.requests[0].prompt
+
+
+async def test_a_killed_claude_is_a_failed_turn(tmp_path: Path) -> None:
+    rule = {"when": "slow", "times": 1, "steps": [{"delay": 60}, "never said"]}
+    async with place(tmp_path, rule) as here:
+        here.start()
+        await here.hive.put("slow")
+        await here.model.wait_for("alice")
+        (child,) = claude_children()
+        os.kill(child.pid, signal.SIGKILL)
+        assert await here.outcomes(1) == ["failed"]
+        assert "-9" in (here.hive.outcomes[0].reason or "")
+        await here.hive.put("next")
+        assert await here.outcomes(2) == ["failed", "settled"]
+
+
+async def test_a_refused_login_waits_for_new_credentials(tmp_path: Path) -> None:
+    refusal = {"error": {"status": 401, "message": "invalid x-api-key"}, "times": 2}
+    async with place(tmp_path, {"when": "hello", "steps": [refusal, "ok"]}) as here:
+        here.timings = Timings(login_look=0.05, backoff=(0.02, 0.1))
+        environment = {key: value for key, value in here.hive.me.environment.items() if key != "ANTHROPIC_API_KEY"}
+        here.set(environment=environment)
+        here.start()
+        await here.hive.until(lambda: here.hive.reported(state="needs_login"))
+        assert "not logged in" in here.hive.reported(state="needs_login")[0]["problem"]
+        secret = here.root / "credentials" / "ANTHROPIC_API_KEY"
+        secret.write_text("sk-first-made-up\n")
+        await here.hive.put("hello")
+        assert await here.outcomes(1) == ["returned"]
+        assert here.model.count("alice") == 2
+        await here.hive.until(lambda: len(here.hive.reported(state="needs_login")) == 2)
+        assert "was refused" in here.hive.reported(state="needs_login")[1]["problem"]
+        secret.write_text("sk-second-made-up\n")
+        assert await here.outcomes(2) == ["returned", "settled"]
+        assert "You were given this message before" in here.model.requests[-1].prompt
+        assert "made-up" not in str(here.hive.events) + str(here.hive.reports)
+
+
+async def test_a_rate_limit_rests_and_takes_the_same_message_again(tmp_path: Path) -> None:
+    limit = {"error": {"status": 429, "message": "slow down", "headers": {"retry-after": "3600"}}, "times": 1}
+    async with place(tmp_path, {"when": "hello", "steps": [limit, "ok"]}) as here:
+        here.start()
+        number = await here.hive.put("hello")
+        assert await here.outcomes(2) == ["returned", "settled"]
+        assert [request.ids for request in here.hive.outcomes] == [[number], [number]]
+        (rested,) = here.hive.reported(state="rate_limited")
+        assert rested["until"]
+        assert "429" in rested["problem"]
+
+
+async def test_the_hive_goes_away_during_a_turn_and_nothing_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried, send = asyncio.Event(), HiveClient.send
+
+    async def watched(hive: HiveClient, request: wire.SendRequest) -> wire.SendAnswer:
+        try:
+            return await send(hive, request)
+        except HiveError:
+            tried.set()
+            raise
+
+    monkeypatch.setattr(HiveClient, "send", watched)
+    rule = {"when": "hello", "steps": [{"delay": 0.3}, {"tool": "send", "input": {"to": "bob", "body": "hi"}}, "ok"]}
+    async with place(tmp_path, rule) as here:
+        here.start()
+        number = await here.hive.put("hello")
+        await here.model.wait_for("alice")
+        polls = here.hive.polls
+        await here.hive.away()
+        async with asyncio.timeout(10):
+            await tried.wait()
+        here.hive.refuse = [("POST /v1/outcome", 503)]
+        await here.hive.back()
+        assert await here.outcomes(1) == ["settled"]
+        assert here.hive.outcomes[0].ids == [number]
+        assert [one.body for one in here.hive.sent] == ["hi"]
+        await here.hive.until(lambda: here.hive.data("turn_end") and here.hive.polls > polls)
+        assert here.hive.kinds() == ["turn_start", "tool_call", "tool_result", "text", "turn_end"]
+        assert "The hive was away" in here.hive.data("tool_result")[0]["content"]
+        assert not here.hive.refuse
+
+
+async def test_stop_lets_a_turn_end_within_its_grace(tmp_path: Path) -> None:
+    rule = {"when": "slow", "steps": [{"delay": 0.5}, "said after all"]}
+    async with place(tmp_path, rule) as here:
+        here.start()
+        await here.hive.put("slow")
+        await here.model.wait_for("alice")
+        await here.hive.put("later")
+        done = await here.hive.command("stop", graceSeconds=10)
+        assert done.ok
+        async with asyncio.timeout(10):
+            await here.running[0][1]
+        assert await here.outcomes(1) == ["settled"]
+        assert [(one.body, one.redelivered) for one in here.hive.queue] == [("later", False)]
+        assert here.hive.data("turn_end")
+
+
+async def test_stop_interrupts_a_turn_that_takes_longer(tmp_path: Path) -> None:
+    rule = {"when": "slow", "steps": [{"delay": 60}, "never said"]}
+    async with place(tmp_path, rule) as here:
+        here.start()
+        await here.hive.put("slow")
+        await here.model.wait_for("alice")
+        await here.hive.command("stop", graceSeconds=0.1)
+        async with asyncio.timeout(10):
+            await here.running[0][1]
+        assert await here.outcomes(1) == ["returned"]
+        assert not claude_children()
+
+
+async def test_without_a_claude_program_the_message_waits_and_the_problem_shows(tmp_path: Path) -> None:
+    tries = 0
+
+    def find(environment: Mapping[str, str]) -> str:
+        nonlocal tries
+        tries += 1
+        if tries <= 2:
+            code = "claude_not_found"
+            raise HiveError(code, "there is no claude program: none on the PATH (/nowhere)")
+        return find_claude(environment)
+
+    async with place(tmp_path) as here:
+        here.find = find
+        here.start()
+        await here.hive.put("hello")
+        assert await here.outcomes(2) == ["returned", "settled"]
+        assert any("/nowhere" in str(report.get("problem")) for report in here.hive.reported(state="idle"))
+
+
+@pytest.mark.parametrize("signals", [(signal.SIGTERM, signal.SIGINT), (signal.SIGINT, signal.SIGTERM)])
+async def test_a_signal_returns_the_message_and_ends_the_process(tmp_path: Path, signals: tuple[int, int]) -> None:
+    rule = {"when": "slow", "steps": [{"delay": 60}, "never said"]}
+    async with place(tmp_path, rule) as here:
+        environment = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "HIVE_SOCKET": str(here.settings.socket),
+            "HIVE_STATE": str(here.settings.state),
+            "HIVE_SHARED": str(here.settings.shared),
+            "CLAUDE_CONFIG_DIR": str(here.settings.claude_config),
+        }
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "hyperhive.harness", env=environment, stderr=asyncio.subprocess.PIPE
+        )
+        await here.hive.put("slow")
+        await here.model.wait_for("alice")
+        for number in signals:  # the second one cuts the grace short
+            process.send_signal(number)
+        async with asyncio.timeout(15):
+            _, complaints = await process.communicate()
+        assert process.returncode == 0, complaints
+        assert await here.outcomes(1) == ["returned"]
+        assert here.hive.data("turn_end")[0]["outcome"] == "returned"
+        assert complaints == b""
+
+
+async def test_a_message_that_came_while_recv_was_given_up_goes_back_uncounted(tmp_path: Path) -> None:
+    async with place(tmp_path) as here:
+        here.start()
+        await here.hive.until(lambda: here.hive.receiving)
+        here.running[0][0].stop(0)
+        await here.hive.put("just in time to be missed")
+        async with asyncio.timeout(10):
+            await here.running[0][1]
+        assert [request.outcome for request in here.hive.outcomes] in ([], ["returned"], ["settled"])
+        assert not here.hive.held
+
+
+async def test_a_used_up_limit_rests_until_its_reset_or_until_another_login(tmp_path: Path) -> None:
+    resets = int(utc_now().timestamp()) + 3600
+    headers = {
+        "retry-after": "3600",
+        "anthropic-ratelimit-unified-status": "rejected",
+        "anthropic-ratelimit-unified-reset": str(resets),
+        "anthropic-ratelimit-unified-representative-claim": "five_hour",
+        "anthropic-ratelimit-unified-5h-status": "rejected",
+        "anthropic-ratelimit-unified-5h-reset": str(resets),
+        "anthropic-ratelimit-unified-5h-utilization": "1",
+    }
+    limit = {"error": {"status": 429, "message": "limit", "headers": headers}, "times": 1}
+    async with place(tmp_path, {"when": "hello", "steps": [limit, "ok"]}) as here:
+        environment = {key: value for key, value in here.hive.me.environment.items() if key != "ANTHROPIC_API_KEY"}
+        here.set(environment=environment | {"CLAUDE_CODE_OAUTH_TOKEN": "made-up-token"})
+        here.start()
+        await here.hive.put("hello")
+        assert await here.outcomes(1) == ["returned"]
+        await here.hive.until(lambda: here.hive.reported(state="rate_limited"))
+        (rested,) = here.hive.reported(state="rate_limited")
+        assert datetime.fromisoformat(rested["until"]).timestamp() == resets
+        await here.hive.until(lambda: any("limit is used up" in note["text"] for note in here.hive.data("note")))
+        here.set(environment=here.hive.me.environment | {"CLAUDE_CODE_OAUTH_TOKEN": "another-made-up-token"})
+        assert await here.outcomes(2) == ["returned", "settled"]
+
+
+async def test_what_others_write_is_no_command_for_claude(tmp_path: Path) -> None:
+    async with place(tmp_path) as here:
+        here.start()
+        await here.hive.put("/clear")
+        assert await here.outcomes(1) == ["settled"]
+        assert "Message from bob:\n/clear" in here.model.requests[0].prompt
+
+
+async def test_cancel_ends_what_a_command_started(tmp_path: Path) -> None:
+    command = {"command": f"touch {tmp_path}/began; exec -a hyperhive-test-sleep sleep 60"}
+    async with place(tmp_path, {"when": "run", "steps": [{"tool": "Bash", "input": command}, "ok"]}) as here:
+        here.start()
+        await here.hive.put("run")
+        await here.hive.until(lambda: "tool_call" in here.hive.kinds())
+        async with asyncio.timeout(10):
+            while not (tmp_path / "began").exists():  # noqa: ASYNC110
+                await asyncio.sleep(0.02)  # nothing tells when a shell has come so far
+        done = await here.hive.command("cancel")
+        assert done.ok, done.error
+        assert await here.outcomes(1) == ["cancelled"]
+        assert not any(b"hyperhive-test-sleep" in command_line(one) for one in processes.tree(os.getpid()))
