@@ -1,0 +1,58 @@
+// The top of the page: which hive this is, how fresh what one sees is, and what its runtime warns of.
+
+import { keep, kept } from "./keep.js";
+import { Still, html } from "./page.js";
+import { Inline } from "./text.js";
+import { Age } from "./time.js";
+
+const FOLDED = "hyperhive.folded";
+
+/** Read warnings may be folded away; other ones unfold themselves. */
+export class Header extends Still {
+  state = { folded: kept(FOLDED) };
+
+  #fold = (folded) => {
+    keep(FOLDED, folded);
+    this.setState({ folded });
+  };
+
+  render({ hive, runtime, version, connection, warnings, onSignOut }, { folded }) {
+    const all = JSON.stringify(warnings);
+    const hidden = folded === all;
+    return html`<header class="top">
+      <div class="top-row">
+        <h1>
+          <img src="static/icon.svg" alt="" width="22" height="22" />
+          <${Inline} text=${hive || "hyperhive"} />
+        </h1>
+        <span class="muted small top-facts">
+          ${runtime && html`runtime <${Inline} text=${runtime} />`}${version && html` · hyperhive <${Inline} text=${version} />`}
+        </span>
+        ${warnings.length > 0 &&
+        html`<button
+          type="button"
+          class="quiet warn"
+          aria-expanded=${String(!hidden)}
+          aria-controls="warnings"
+          onClick=${() => this.#fold(hidden ? "" : all)}
+        >
+          ${warnings.length} ${warnings.length === 1 ? "warning" : "warnings"}
+        </button>`}
+        <${Connection} connection=${connection} />
+        <button type="button" class="quiet" onClick=${onSignOut}>Sign out</button>
+      </div>
+      ${warnings.length > 0 &&
+      !hidden &&
+      html`<ul class="warnings" id="warnings" aria-label="Warnings of the runtime">
+        ${warnings.map((text) => html`<li key=${text}><${Inline} text=${text} /></li>`)}
+      </ul>`}
+    </header>`;
+  }
+}
+
+const Connection = ({ connection: { live, reason, since } }) =>
+  html`<span class="connection ${live ? "live" : "lost"}" role="status" title=${live ? "Changes arrive as they happen" : (reason ?? "")}>
+    ${live
+      ? "live"
+      : html`reconnecting <span class="muted" aria-hidden="true"><${Age} at=${new Date(since).toISOString()} /></span>`}
+  </span>`;

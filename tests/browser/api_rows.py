@@ -1,0 +1,53 @@
+"""Rows as the operator API writes them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+#: Bodies over this many bytes come cut in stream events.
+CUT: Final = 1024
+#: Strings of events over this many characters likewise.
+STREAMED: Final = 2000
+
+
+def at(**ago: float) -> str:
+    """An instant before now, as the API writes it."""
+    return (datetime.now(UTC) - timedelta(**ago)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def agent(name: str, state: str = "idle", **more: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    """An agent row."""
+    return {
+        "name": name,
+        "role": "agent",
+        "runtime": "bubblewrap",
+        "state": state,
+        "since": at(minutes=3),
+        "model": "sonnet",
+        "port": 8100,
+        "unread": 0,
+        "statusText": None,
+        "lastTurn": None,
+        "usage": {},
+        "problem": None,
+        "origin": "declared",
+        "wanted": "stopped" if state == "stopped" else "running",
+        **more,
+    }
+
+
+def cut(message: dict[str, Any]) -> dict[str, Any]:
+    """A message as a stream event has it."""
+    raw = message["body"].encode()
+    if len(raw) <= CUT:
+        return dict(message)
+    return {**message, "body": raw[:CUT].decode(errors="ignore"), "truncated": True}
+
+
+def streamed(data: dict[str, Any]) -> dict[str, Any]:
+    """An event's data as the stream has it."""
+    return {
+        key: value[:STREAMED] + "…" if isinstance(value, str) and len(value) > STREAMED else value
+        for key, value in data.items()
+    }

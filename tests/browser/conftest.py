@@ -1,0 +1,127 @@
+"""Browser, stand-in and page for the tests of this directory."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from scenario import populate
+from stand_in import TOKEN, Hive, Server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page
+
+try:
+    from playwright.sync_api import sync_playwright
+except ImportError:
+    sync_playwright = None  # type: ignore[assignment]
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+# Not for the session: playwright's loop counts as running in this thread until it is stopped, and the asynchronous
+# tests of other directories could not start theirs.
+@pytest.fixture(scope="module")
+def browser(require_tier: Callable[[str, object, str], None]) -> Iterator[Browser]:
+    """One chromium for the tests of a module."""
+    require_tier("browser", sync_playwright, "the Python package playwright is not installed")
+    require_tier("browser", CHROMIUM, "there is no chromium (Debian: apt-get install --no-install-recommends chromium)")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--disable-gpu", "--disable-dev-shm-usage"]
+        )
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def hive() -> Hive:
+    """A populated hive."""
+    made = Hive()
+    populate(made)
+    return made
+
+
+@pytest.fixture
+def server(hive: Hive) -> Iterator[Server]:
+    """The stand-in, listening."""
+    made = Server(hive)
+    made.start()
+    yield made
+    made.stop()
+
+
+@dataclass
+class Watch:
+    """What must not happen on a page."""
+
+    complaints: list[str]
+    dialogs: list[str]
+
+    def forget(self) -> None:
+        """From here on."""
+        self.complaints.clear()
+
+
+@dataclass
+class Dashboard:
+    """An open page, and what went wrong on it."""
+
+    page: Page
+    watch: Watch
+    server: Server
+
+    def open(self, fragment: str = f"#token={TOKEN}") -> None:
+        """Load the page and wait until it is live."""
+        self.page.goto(f"{self.server.url}/{fragment}")
+        self.live()
+
+    def live(self) -> None:
+        """Wait until what is shown is what is so."""
+        self.page.locator(".connection.live").wait_for()
+        self.page.locator("[data-phase=ready]").wait_for()
+
+    def scroll_top(self, selector: str) -> float:
+        """How far a box is scrolled."""
+        return float(self.page.eval_on_selector(selector, "box => box.scrollTop"))
+
+
+def watched(context: BrowserContext) -> tuple[Page, Watch]:
+    """A page that remembers every complaint of the browser."""
+    page = context.new_page()
+    watch = Watch([], [])
+
+    def on_console(message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            watch.complaints.append(message.text)
+
+    def on_dialog(dialog: Dialog) -> None:
+        watch.dialogs.append(dialog.message)
+        dialog.dismiss()
+
+    page.on("console", on_console)
+    page.on("pageerror", lambda error: watch.complaints.append(str(error)))
+    page.on("dialog", on_dialog)
+    return page, watch
+
+
+@pytest.fixture
+def context_options() -> dict[str, Any]:
+    """Overridden where a test needs another window."""
+    return {"viewport": {"width": 1280, "height": 860}}
+
+
+@pytest.fixture
+def dashboard(browser: Browser, server: Server, context_options: dict[str, Any]) -> Iterator[Dashboard]:
+    """A page in a fresh profile, not loaded yet; at the end nothing may have been complained about."""
+    context = browser.new_context(**context_options)
+    context.set_default_timeout(15_000)
+    page, watch = watched(context)
+    yield Dashboard(page, watch, server)
+    context.close()
+    assert watch.dialogs == []
+    assert watch.complaints == []

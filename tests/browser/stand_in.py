@@ -1,0 +1,434 @@
+"""A hive that only pretends: serves the real pages under the real policy, with scripted content.
+
+Tests drive it by method calls (`emit`, `change_agent`, `arrive`, `refuse_next`); `python tests/browser/stand_in.py`
+runs it by hand, with agents that keep themselves busy. It speaks the operator API and shares no code with the daemon.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import uvicorn
+from api_rows import agent, at, cut, streamed
+from scenario import populate
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, MutableMapping
+
+    from starlette.requests import Request
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+PAGES: Final = Path(__file__).resolve().parents[2] / "python" / "hyperhive" / "web" / "pages"
+TOKEN: Final = "stand-in-token-0123456789-0123456789"
+CSP: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+@dataclass
+class Hive:
+    """The state of the pretended hive, and its stream."""
+
+    epoch: int = 1
+    seq: int = 0
+    agents: dict[str, dict[str, Any]] = field(default_factory=dict)
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    waiting: list[dict[str, Any]] = field(default_factory=list)
+    events: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    #: Requests in the order in which they came: method, path, body.
+    requests: list[tuple[str, str, Any]] = field(default_factory=list)
+    #: Answers for the next requests of a method and path, before anything is done.
+    refusals: dict[tuple[str, str], list[tuple[int, dict[str, Any]]]] = field(default_factory=dict)
+    #: Answers for which everything is done but the answer is lost.
+    losses: set[tuple[str, str]] = field(default_factory=set)
+    #: Paths that wait for `release` before they answer.
+    held: dict[tuple[str, str], asyncio.Event] = field(default_factory=dict)
+    ring: list[tuple[int, str]] = field(default_factory=list)
+    streams: int = 0
+    loop: asyncio.AbstractEventLoop | None = None
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    keys: dict[str, dict[str, Any]] = field(default_factory=dict)
+    closing: bool = False
+
+    def on_loop(self, action: Callable[[], None]) -> None:
+        """Do something in the server's loop, from whichever thread; what is not running yet is done at once."""
+        if self.loop is None or self.loop.is_closed() or threading.current_thread().name == "stand-in":
+            action()
+            return
+        done = threading.Event()
+
+        def act() -> None:
+            action()
+            done.set()
+
+        self.loop.call_soon_threadsafe(act)
+        if not done.wait(10):
+            msg = "the stand-in's loop does not answer"
+            raise TimeoutError(msg)
+
+    def emit(self, kind: str, data: dict[str, Any]) -> None:
+        """Put one frame on the stream."""
+
+        def act() -> None:
+            self.seq += 1
+            frame = json.dumps({"type": kind, "seq": self.seq, "data": data})
+            self.ring.append((self.seq, f"id: {self.epoch}.{self.seq}\ndata: {frame}\n\n"))
+            self.wake()
+
+        self.on_loop(act)
+
+    def wake(self) -> None:
+        """Let every stream look again."""
+        news, self.news = self.news, asyncio.Event()
+        news.set()
+
+    def change_agent(self, name: str, **change: Any) -> None:  # noqa: ANN401 - JSON
+        """Change an agent's row, and say so."""
+        row = self.agents.setdefault(name, agent(name))
+        self.agents[name] = {**row, **change} if "state" not in change else {**row, "since": at(), **change}
+        self.emit("agent", self.agents[name])
+
+    def remove_agent(self, name: str) -> None:
+        """Take an agent away, and say so."""
+        self.agents.pop(name, None)
+        self.emit("agent", {"name": name, "removed": True})
+
+    def arrive(self, sender: str, to: str, body: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+        """A message was accepted."""
+        message = {
+            "id": len(self.messages) + 1,
+            "from": sender,
+            "to": to,
+            "body": body,
+            "sentAt": at(),
+            "deliveries": 0,
+            "deadLetter": False,
+            "state": "waiting",
+            **more,
+        }
+        self.messages.append(message)
+        self.emit("message", cut(message))
+        return message
+
+    def change_message(self, number: int, **change: Any) -> None:  # noqa: ANN401 - JSON
+        """Change a message, and say so."""
+        self.messages[number - 1] |= change
+        self.emit("message", cut(self.messages[number - 1]))
+
+    def happen(self, name: str, kind: str, data: dict[str, Any], turn: int = 1) -> None:
+        """An agent reported an event."""
+        log = self.events.setdefault(name, [])
+        event = {"agent": name, "seq": len(log) + 1, "at": at(), "kind": kind, "turn": turn, "data": data}
+        log.append(event)
+        self.emit("event", {**event, "data": streamed(data)})
+
+    def wait_for_operator(self, items: list[dict[str, Any]]) -> None:
+        """Replace the list of what waits."""
+        self.waiting = items
+        self.emit("waiting", {"waiting": items})
+
+    def refuse_next(self, method: str, path: str, status: int = 409, **error: str) -> None:
+        """Answer the next such request with an error, without doing anything."""
+        content = {"code": "refused", "message": "not now", "hint": "try later", **error}
+        self.refusals.setdefault((method, path), []).append((status, {"error": content}))
+
+    def hold(self, method: str, path: str) -> None:
+        """Let the next such requests wait until `release`."""
+        self.held[method, path] = asyncio.Event()
+
+    def release(self, method: str, path: str) -> None:
+        """Let go what `hold` holds."""
+        self.on_loop(self.held.pop((method, path)).set)
+
+    def calls(self, method: str, path: str) -> list[Any]:
+        """The bodies of the requests of one kind."""
+        return [body for verb, where, body in self.requests if (verb, where) == (method, path)]
+
+
+def error(status: int, code: str, message: str, hint: str = "") -> JSONResponse:
+    """An error as the API writes it."""
+    return JSONResponse({"error": {"code": code, "message": message, "hint": hint}}, status)
+
+
+def create_app(hive: Hive) -> Starlette:
+    """The application around a hive."""
+    api = _Api(hive)
+    routes = [
+        Route("/state", api.state),
+        Route("/stream", api.stream),
+        Route("/messages", api.messages, methods=["GET", "POST"]),
+        Route("/inbox", api.inbox),
+        Route("/inbox/ack", api.ack, methods=["POST"]),
+        Route("/dead-letters/{id:int}/{verb}", api.dead_letter, methods=["POST"]),
+        Route("/agents/{name}/events", api.events),
+        Route("/agents/{name}/{verb}", api.act, methods=["POST"]),
+    ]
+
+    async def index(_request: Request) -> Response:
+        return Response((PAGES / "index.html").read_bytes(), media_type="text/html")
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        hive.loop, hive.closing = asyncio.get_running_loop(), False
+        yield
+
+    app = Starlette(
+        routes=[
+            Route("/", index),
+            Mount("/api", routes=routes),
+            Mount("/static", StaticFiles(directory=PAGES / "static")),
+        ],
+        lifespan=lifespan,
+    )
+    app.add_middleware(_Guard, hive=hive)  # type: ignore[arg-type]
+    return app
+
+
+class _Guard:
+    """Headers of every answer, the token, and what the tests prepared; plain ASGI, so that streams stay streams."""
+
+    def __init__(self, app: ASGIApp, hive: Hive) -> None:
+        self._app, self._hive = app, hive
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def with_headers(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [
+                    *message["headers"],
+                    (b"content-security-policy", CSP.encode()),
+                    (b"x-content-type-options", b"nosniff"),
+                    (b"referrer-policy", b"no-referrer"),
+                    (b"cache-control", b"no-store"),
+                ]
+            await send(message)
+
+        kind = (scope["method"], scope["path"])
+        if scope["path"].startswith("/api/"):
+            if dict(scope["headers"]).get(b"authorization") != f"Bearer {TOKEN}".encode():
+                await error(401, "unauthorized", "the token is wrong")(scope, receive, with_headers)
+                return
+            if kind in self._hive.held:
+                await self._hive.held[kind].wait()
+            if self._hive.refusals.get(kind):
+                status, content = self._hive.refusals[kind].pop(0)
+                await JSONResponse(content, status)(scope, receive, with_headers)
+                return
+            if kind in self._hive.losses:
+                self._hive.losses.discard(kind)
+                await self._app(scope, receive, _nothing)
+                # Half an answer: the browser sees a broken connection, as after a crash.
+                head = [(b"content-type", b"application/json"), (b"content-length", b"100")]
+                await with_headers({"type": "http.response.start", "status": 201, "headers": head})
+                await send({"type": "http.response.body", "body": b"{", "more_body": True})
+                return
+        await self._app(scope, receive, with_headers)
+
+
+async def _nothing(_message: MutableMapping[str, Any]) -> None:
+    """Swallow an answer."""
+
+
+class _Api:
+    def __init__(self, hive: Hive) -> None:
+        self._hive = hive
+
+    async def _body(self, request: Request) -> Any:  # noqa: ANN401 - JSON
+        raw = await request.body()
+        body = json.loads(raw) if raw else None
+        self._hive.requests.append((request.method, request.scope["path"], body))
+        return body
+
+    async def state(self, _request: Request) -> Response:
+        hive = self._hive
+        return JSONResponse(
+            {
+                "epoch": hive.epoch,
+                "seq": hive.seq,
+                "hive": {"name": "apiary", "version": "0.1.0", "runtime": "bubblewrap"},
+                "operator": {"name": "Ada"},
+                "warnings": hive.warnings,
+                "agents": list(hive.agents.values()),
+                "messages": hive.messages[::-1][:100],
+                "waiting": hive.waiting,
+            }
+        )
+
+    async def stream(self, request: Request) -> Response:
+        hive = self._hive
+        since, epoch = int(request.query_params["since"]), request.query_params["epoch"]
+
+        async def frames() -> AsyncIterator[str]:
+            hive.streams += 1
+            try:
+                yield ": hello\n\n"
+                if epoch != str(hive.epoch):
+                    yield f'id: {hive.epoch}.{hive.seq}\ndata: {{"type":"resync","seq":{hive.seq},"data":{{}}}}\n\n'
+                    return
+                at_seq = since
+                while not hive.closing:
+                    news = hive.news
+                    fresh = [(seq, text) for seq, text in hive.ring if seq > at_seq]
+                    for seq, text in fresh:
+                        yield text
+                        at_seq = seq
+                    if not fresh:
+                        await news.wait()
+            finally:
+                hive.streams -= 1
+
+        return StreamingResponse(frames(), media_type="text/event-stream")
+
+    async def messages(self, request: Request) -> Response:
+        if request.method == "POST":
+            return await self._send(request)
+        query = request.query_params
+        found = [
+            message
+            for message in reversed(self._hive.messages)
+            if message["id"] < int(query.get("before", 1 << 60))
+            and query.get("agent", message["from"]) in {message["from"], message["to"]}
+        ]
+        return JSONResponse({"messages": found[: int(query.get("limit", 100))]})
+
+    async def _send(self, request: Request) -> Response:
+        hive, body = self._hive, await self._body(request)
+        if body["idempotencyKey"] in hive.keys:
+            return JSONResponse(hive.keys[body["idempotencyKey"]], 201)
+        everyone = body["to"] == "*"
+        names = sorted(hive.agents) if everyone else [body["to"]]
+        if not set(names) <= set(hive.agents):
+            return error(404, "unknown_recipient", f"there is no agent {body['to']!r}", "See: hyperhive list")
+        first = len(hive.messages) + 1
+        more = {"broadcastId": first} if everyone else {}
+        if body.get("inReplyTo"):
+            more["inReplyTo"] = body["inReplyTo"]
+        for name in names:
+            hive.arrive("operator", name, body["body"], **more)
+        answer = {"id": first, "recipients": names}
+        hive.keys[body["idempotencyKey"]] = answer
+        return JSONResponse(answer, 201)
+
+    async def inbox(self, _request: Request) -> Response:
+        found = [m for m in reversed(self._hive.messages) if m["to"] == "operator" and m["state"] == "waiting"]
+        return JSONResponse({"messages": found})
+
+    async def ack(self, request: Request) -> Response:
+        body = await self._body(request)
+        for number in body["ids"]:
+            self._hive.change_message(number, state="settled", outcome="settled", settledAt=at())
+        return JSONResponse({"acked": body["ids"]})
+
+    async def dead_letter(self, request: Request) -> Response:
+        await self._body(request)
+        number, verb = request.path_params["id"], request.path_params["verb"]
+        if verb == "requeue":
+            self._hive.change_message(number, state="waiting", deadLetter=False, deliveries=0, reason=None)
+        else:
+            self._hive.change_message(number, state="discarded", outcome="discarded", deadLetter=False, settledAt=at())
+        self._hive.wait_for_operator([item for item in self._hive.waiting if item["ref"] != number])
+        return JSONResponse({"ok": True})
+
+    async def events(self, request: Request) -> Response:
+        query = request.query_params
+        log = self._hive.events.get(request.path_params["name"], [])
+        found = [event for event in reversed(log) if event["seq"] < int(query.get("before", 1 << 60))]
+        return JSONResponse({"events": found[: int(query.get("limit", 100))]})
+
+    async def act(self, request: Request) -> Response:
+        await self._body(request)
+        name, verb = request.path_params["name"], request.path_params["verb"]
+        if name not in self._hive.agents:
+            return error(404, "unknown_agent", f"there is no agent {name!r}")
+        state = {"start": "idle", "stop": "stopped", "restart": "starting", "cancel": "idle"}[verb]
+        self._hive.change_agent(name, state=state, wanted="stopped" if verb == "stop" else "running")
+        return JSONResponse({"id": 1, "agent": name, "kind": verb, "status": "running", "startedAt": at()}, 202)
+
+
+class Server:
+    """The stand-in on a port of its own, in a thread of its own; it can be stopped and started again."""
+
+    def __init__(self, hive: Hive, port: int = 0) -> None:
+        self.hive, self.port = hive, port
+        self._server: uvicorn.Server | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        """Where the page is."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Listen; returns when connections are taken."""
+        config = uvicorn.Config(
+            create_app(self.hive), host="127.0.0.1", port=self.port, log_level="error", timeout_graceful_shutdown=1
+        )
+        server = uvicorn.Server(config)
+        listening = config.bind_socket()
+        self.port = listening.getsockname()[1]
+        started = threading.Event()
+
+        async def serve() -> None:
+            task = asyncio.create_task(server.serve(sockets=[listening]), name="serve")
+            while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn has no event for it
+                await asyncio.sleep(0.01)
+            started.set()
+            await task
+
+        self._thread = threading.Thread(target=lambda: asyncio.run(serve()), name="stand-in", daemon=True)
+        self._thread.start()
+        self._server = server
+        if not started.wait(10):
+            msg = "the stand-in did not start"
+            raise TimeoutError(msg)
+
+    def stop(self) -> None:
+        """End every connection and the server."""
+        if self._server is None or self._thread is None:
+            return
+        self.hive.closing = True
+        self.hive.on_loop(self.hive.wake)
+        self._server.should_exit = True
+        self._thread.join(10)
+        self._server = self._thread = None
+
+
+async def _keep_busy(hive: Hive) -> None:
+    """Something happens every few seconds, for whoever looks at the page by hand."""
+    for number in range(1, 100_000):
+        await asyncio.sleep(3)
+        hive.happen("alice", "tool_call", {"name": "Read", "input": {"file_path": f"/shared/log/{number}.txt"}}, number)
+        hive.happen("alice", "tool_result", {"content": f"line {number}\nanother"}, number)
+        hive.change_agent("frank", state="thinking" if number % 2 else "idle", unread=number % 4)
+        message = hive.arrive("alice", "manager", f"{number} of 12 commits are good.")
+        await asyncio.sleep(2)
+        hive.change_message(message["id"], state="settled", outcome="settled", settledAt=at(), deliveries=1)
+
+
+def main() -> None:
+    """Serve until interrupted."""
+    hive = Hive()
+    populate(hive)
+    server = Server(hive, 7999)
+    server.start()
+    print(f"{server.url}/#token={TOKEN}")  # noqa: T201 - for whoever runs it by hand
+    asyncio.run(_keep_busy(hive))
+
+
+if __name__ == "__main__":
+    main()
