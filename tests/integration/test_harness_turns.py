@@ -189,7 +189,8 @@ async def test_cancel_ends_the_turn_and_the_next_one_runs(tmp_path: Path) -> Non
         assert await here.outcomes(2) == ["cancelled", "settled"]
         refused = await here.hive.command("cancel")
         assert not refused.ok
-        assert "no turn is running" in (refused.error or "")
+        # Which of the two depends on whether the harness has heard that its outcome was taken.
+        assert any(why in (refused.error or "") for why in ("no turn is running", "the turn ended by itself"))
         unknown = await here.hive.command("dance")
         assert not unknown.ok
 

@@ -224,13 +224,15 @@ class TurnLoop:
         """Give the outcome to the hive, however long it takes; a stop bounds it."""
         request = wire.OutcomeRequest(ids=turn.holding[:1000], outcome=verdict.outcome, reason=verdict.reason)
         turn.cancelled = verdict.outcome == "cancelled"
-        turn.over.set()
         call = until_taken(lambda: self._hive.outcome(request), self._timings.backoff, is_untaken)
         try:
             if await self._or_stop(call, grace=self._timings.flush) is None:
                 _log.warning("the hive is away at the stop: it never heard how messages %s ended", turn.holding)
         except HiveError as error:
             _log.error("the hive refuses the outcome of messages %s: %s", turn.holding, error)
+        finally:
+            # Only now: whoever cancelled is told when the message is settled, not before.
+            turn.over.set()
 
     async def _rest(self, park: Park) -> None:
         """Take nothing until the time of `park`, or until the login changes."""
