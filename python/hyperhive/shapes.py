@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from hyperhive.clock import Instant
-from hyperhive.wire import Answer, LastTurn, OperatorInfo, Request, Usage
+from hyperhive.wire import Answer, Id, LastTurn, OperatorInfo, Request, Usage
 
 AgentState = Literal[
     "starting",
@@ -223,7 +223,7 @@ class Sent(Answer):
 class AckRequest(Request):
     """`POST /api/inbox/ack`."""
 
-    ids: list[int] = Field(min_length=1, max_length=10_000)
+    ids: list[Id] = Field(min_length=1, max_length=10_000)
 
 
 class AckAnswer(Answer):

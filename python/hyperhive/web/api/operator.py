@@ -34,10 +34,10 @@ from hyperhive.store import audit, events, messages
 from hyperhive.web.answers import make_app
 from hyperhive.web.api.journal import last_lines
 from hyperhive.web.files import add_pages
-from hyperhive.wire import OperatorInfo, SendRequest
+from hyperhive.wire import Id, OperatorInfo, SendRequest
 
 Limit = Annotated[int, Query(ge=1, le=2000)]
-Before = Annotated[int | None, Query(ge=0)]
+Before = Annotated[Id | None, Query()]
 
 
 def operator_app(hive: Hive) -> FastAPI:
@@ -113,6 +113,12 @@ def _add_overview(app: FastAPI, hive: Hive) -> None:
     async def dashboard_url() -> PageUrl:
         """The page's address with the operator's token in its fragment."""
         return PageUrl(url=f"http://localhost:{hive.settings.dashboard.port}/#token={hive.token}")
+
+    @app.get("/api/agents/{name}/page-url")
+    async def page_url(name: str) -> PageUrl:
+        """The address that shows one agent, with the operator's token in its fragment."""
+        view = f"view=agent/{_agent(hive, name).name}"
+        return PageUrl(url=f"http://localhost:{hive.settings.dashboard.port}/#token={hive.token}&{view}")
 
 
 def _add_agents(app: FastAPI, hive: Hive) -> None:
@@ -217,13 +223,13 @@ def _add_dead_letters(app: FastAPI, hive: Hive) -> None:
         return MessagesAnswer(messages=await _page(hive, messages.Filter(state="dead", limit=limit)))
 
     @app.post("/api/dead-letters/{number}/requeue")
-    async def requeue(number: int) -> dict[str, Any]:
+    async def requeue(number: Id) -> dict[str, Any]:
         """Let a dead letter wait for its agent again."""
         await hive.dead_letters.requeue(number)
         return {"ok": True}
 
     @app.post("/api/dead-letters/{number}/discard")
-    async def discard(number: int) -> dict[str, Any]:
+    async def discard(number: Id) -> dict[str, Any]:
         """Give a dead letter up."""
         await hive.dead_letters.discard(number)
         return {"ok": True}

@@ -22,13 +22,15 @@ export function tokenIn(text) {
 }
 
 /**
- * Takes a token out of the address, so that it lands in no history, bookmark or screenshot.
+ * Takes a token out of the address, so that it lands in no history, bookmark or screenshot. A `&view=` behind it says
+ * what to show.
  * @returns {boolean} whether there was one
  */
 export function takeFromAddress() {
   if (!/^#(?:.*&)?token=/.test(location.hash)) return false;
+  const view = /&view=([a-z]+(?:\/[a-z0-9-]+)?)/.exec(location.hash);
   keepToken(tokenIn(location.hash));
-  history.replaceState(null, "", location.pathname + location.search);
+  history.replaceState(null, "", location.pathname + location.search + (view ? `#${view[1]}` : ""));
   return true;
 }
 

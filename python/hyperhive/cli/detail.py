@@ -1,0 +1,94 @@
+"""One agent on the terminal, and the events of its turns as lines."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from hyperhive.cli.output import console, say, styled
+from hyperhive.cli.text import age, clock, colour_of, plain, short
+
+_KIND_STYLES: Final = {
+    "turn_start": "bold",
+    "text": "",
+    "thinking": "dim italic",
+    "tool_call": "cyan",
+    "tool_result": "dim",
+    "stderr": "red",
+    "turn_end": "bold",
+}
+#: Characters of an event's text on one line.
+_LINE: Final = 400
+
+
+def show_agent(agent: dict[str, Any], events: list[dict[str, Any]]) -> None:
+    """An agent, and its last events, which come newest first."""
+    name = plain(agent.get("name"), one_line=True)
+    state = f"{short(agent.get('state'), 40)} for {age(agent.get('since'))}"
+    console().print(styled((name, f"bold {colour_of(name)}"), (f"  {state}", "")))
+    for label, value in _facts(agent):
+        if value:
+            console().print(styled((f"  {label:<10}", "dim"), (plain(value, one_line=True), "")), soft_wrap=True)
+    if events:
+        say("\nlast events (more: hyperhive logs --events):")
+        for event in reversed(events):
+            show_event(event)
+
+
+def _facts(agent: dict[str, Any]) -> list[tuple[str, object]]:
+    operation, usage = agent.get("operation") or {}, agent.get("usage") or {}
+    wanted = f"{agent.get('wanted')} ({agent.get('origin')})"
+    spent = (
+        f"{usage.get('turns', 0)} turns, {usage.get('inputTokens', 0):,} tokens in, "
+        f"{usage.get('outputTokens', 0):,} out, {usage.get('costUsd', 0):.2f} USD"
+    )
+    return [
+        ("problem", agent.get("problem")),
+        ("status", agent.get("statusText")),
+        ("model", agent.get("model")),
+        ("role", agent.get("role")),
+        ("wanted", wanted),
+        ("runs in", f"{agent.get('runtime')} on {agent.get('host')}"),
+        ("pid", agent.get("pid")),
+        ("page", agent.get("url")),
+        ("unread", agent.get("unread")),
+        ("last turn", _last_turn(agent.get("lastTurn"))),
+        ("operation", f"{operation.get('kind')} {operation.get('status')}" if operation else None),
+        ("usage", spent if usage else None),
+    ]
+
+
+def _last_turn(turn: dict[str, Any] | None) -> str | None:
+    if not turn:
+        return None
+    how = "well" if turn.get("ok") else "badly"
+    words = f"ended {how} {age(turn.get('endedAt'))} ago after {turn.get('durationMs', 0) / 1000:.1f} s"
+    return f"{words}: {turn['note']}" if turn.get("note") else words
+
+
+def show_event(event: dict[str, Any]) -> None:
+    """An event as one line."""
+    kind = short(event.get("kind"), 16)
+    console().print(
+        styled(
+            (clock(event.get("at")), "dim"),
+            (f"  {kind:<12}", _KIND_STYLES.get(kind, "magenta")),
+            (short(_words(kind, event.get("data") or {}), _LINE), _KIND_STYLES.get(kind, "")),
+        ),
+        soft_wrap=True,
+    )
+
+
+def _words(kind: str, data: dict[str, Any]) -> str:
+    if kind == "turn_start":
+        return f"{data.get('from')}: {data.get('body')}"
+    if kind == "tool_call":
+        return f"{data.get('name')} {json.dumps(data.get('input'), ensure_ascii=False)}"
+    if kind == "tool_result":
+        return ("error: " if data.get("isError") else "") + str(data.get("content"))
+    if kind == "turn_end":
+        took = f"{data.get('durationMs', 0) / 1000:.1f} s"
+        return f"{data.get('outcome')} after {took}" + (f": {data['note']}" if data.get("note") else "")
+    if isinstance(data.get("text"), str):
+        return str(data["text"])
+    return json.dumps(data, ensure_ascii=False) if data else ""

@@ -1,0 +1,227 @@
+"""`HiveClient`: the operator's side of a hive as a Python library. `docs/client.md` is its guide.
+
+One method a route of the operator API, each with a typed answer. It speaks over the hive's own socket, where whoever
+may connect is the operator, or over TCP with the operator's token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, Self
+
+from hyperhive import shapes
+from hyperhive.answer import wait_for_answer
+from hyperhive.connection import Connection
+from hyperhive.names import parse_agent_name
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Sequence
+    from pathlib import Path
+
+
+class HiveClient:
+    """The operator of one hive; use it as an async context manager.
+
+    Every method raises `HiveError`: what the hive answered, or `no_daemon` when none answers.
+
+    Args:
+        socket: the hive's `host.sock`; without one, and without `url`, the same one as the CLI finds.
+        url: address of the dashboard instead; what `hyperhive dashboard-url` prints brings its token.
+        token: the operator's token for `url`.
+    """
+
+    def __init__(self, socket: Path | None = None, *, url: str | None = None, token: str | None = None) -> None:
+        self._line = Connection(socket, url=url, token=token)
+
+    async def __aenter__(self) -> Self:
+        """Be ready; nothing is sent yet."""
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        """Close every connection."""
+        await self.close()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._line.close()
+
+    # --- the whole
+
+    async def healthz(self) -> bool:
+        """Whether the hive serves; False where it says that it does not."""
+        answer = await self._line.get("/healthz")
+        return answer.get("ok", True) is not False
+
+    async def state(self) -> shapes.StateSnapshot:
+        """Everything at one instant; `stream(since=state.seq, epoch=state.epoch)` goes on from there."""
+        return shapes.StateSnapshot.model_validate(await self._line.get("/api/state"))
+
+    async def stream(
+        self, since: int | None = None, epoch: str | None = None
+    ) -> AsyncGenerator[shapes.StreamEvent, None]:
+        """Changes as they come, from after `since` of `epoch`, or from now; ends or fails when the hive does.
+
+        A change of type `resync` says that some were missed: read `state()` again.
+        """
+        async with aclosing(self._line.stream(since, epoch)) as changes:
+            async for change in changes:
+                yield shapes.StreamEvent.model_validate(change)
+
+    async def follow(
+        self, since: int | None = None, epoch: str | None = None, *, on_away: Callable[[], None] | None = None
+    ) -> AsyncGenerator[shapes.StreamEvent, None]:
+        """Like `stream`, but comes back when the hive does; calls `on_away` each time that it is gone."""
+        async with aclosing(self._line.follow(since, epoch, on_away=on_away)) as changes:
+            async for change in changes:
+                yield shapes.StreamEvent.model_validate(change)
+
+    async def reconcile(self) -> shapes.ReconcileAnswer:
+        """Bring the agents to what is wanted for them, and say what that took."""
+        return shapes.ReconcileAnswer.model_validate(await self._line.post("/api/reconcile"))
+
+    async def audit(self, *, before: int | None = None, limit: int = 100) -> list[shapes.AuditRow]:
+        """Who decided what, newest first."""
+        answer = await self._line.get("/api/audit", before=before, limit=limit)
+        return shapes.AuditAnswer.model_validate(answer).audit
+
+    async def dashboard_url(self, name: str | None = None) -> str:
+        """The address of the dashboard, or of one agent's page, with its token. Treat it like a password."""
+        path = "/api/dashboard-url" if name is None else f"{_agent(name)}/page-url"
+        return shapes.PageUrl.model_validate(await self._line.get(path)).url
+
+    # --- agents
+
+    async def agents(self) -> list[shapes.AgentRow]:
+        """All agents."""
+        return shapes.AgentsAnswer.model_validate(await self._line.get("/api/agents")).agents
+
+    async def agent(self, name: str) -> shapes.AgentRow:
+        """One agent."""
+        return shapes.AgentRow.model_validate(await self._line.get(_agent(name)))
+
+    async def start(self, name: str) -> shapes.OperationRow:
+        """Start an agent; like all five, returns after at most about 5 s, see `operation`."""
+        return await self._do(name, "start")
+
+    async def stop(self, name: str) -> shapes.OperationRow:
+        """Stop an agent; a running turn may end first."""
+        return await self._do(name, "stop")
+
+    async def restart(self, name: str) -> shapes.OperationRow:
+        """Stop and start an agent."""
+        return await self._do(name, "restart")
+
+    async def kick(self, name: str) -> shapes.OperationRow:
+        """Wake an agent with a message of the hive that tells it to look at its notes."""
+        return await self._do(name, "kick")
+
+    async def cancel(self, name: str) -> shapes.OperationRow:
+        """Interrupt the running turn of an agent."""
+        return await self._do(name, "cancel")
+
+    async def operation(self, number: int) -> shapes.OperationRow:
+        """What became of an operation; `done` and `failed` are ends."""
+        return shapes.OperationRow.model_validate(await self._line.get(f"/api/operations/{number}"))
+
+    async def events(self, name: str, *, limit: int | None = None, before: int | None = None) -> list[shapes.EventRow]:
+        """What happened in an agent's turns, newest first."""
+        answer = await self._line.get(f"{_agent(name)}/events", limit=limit, before=before)
+        return shapes.EventsAnswer.model_validate(answer).events
+
+    async def journal(self, name: str, *, lines: int | None = None) -> list[str]:
+        """The last lines that an agent's harness printed, oldest first."""
+        answer = await self._line.get(f"{_agent(name)}/journal", lines=lines)
+        return shapes.JournalAnswer.model_validate(answer).lines
+
+    # --- messages
+
+    async def send(
+        self, to: str, body: str, *, in_reply_to: int | None = None, idempotency_key: str | None = None
+    ) -> shapes.Sent:
+        """Send a message as the operator; when this returns it is on disk.
+
+        Args:
+            to: an agent, or `*` for all of them.
+            body: up to 64 KiB of text.
+            in_reply_to: id of the message that this answers.
+            idempotency_key: the same key again gives the same message, not a second one.
+        """
+        message: dict[str, Any] = {"to": to, "body": body}
+        if in_reply_to is not None:
+            message["inReplyTo"] = in_reply_to
+        if idempotency_key is not None:
+            message["idempotencyKey"] = idempotency_key
+        return shapes.Sent.model_validate(await self._line.post("/api/messages", message))
+
+    async def messages(
+        self,
+        *,
+        agent: str | None = None,
+        sender: str | None = None,
+        to: str | None = None,
+        before: int | None = None,
+        limit: int | None = None,
+    ) -> list[shapes.MessageRow]:
+        """Messages, newest first.
+
+        Args:
+            agent: of or to this agent.
+            sender: of this sender.
+            to: to this recipient.
+            before: with smaller ids than this.
+            limit: at most so many.
+        """
+        query = {"agent": agent, "from": sender, "to": to, "before": before, "limit": limit}
+        return await self._messages("/api/messages", **query)
+
+    async def inbox(self) -> list[shapes.MessageRow]:
+        """What waits for the operator, newest first."""
+        return await self._messages("/api/inbox")
+
+    async def ack(self, ids: Sequence[int]) -> list[int]:
+        """Take messages out of the operator's inbox; returns those that were in it."""
+        answer = await self._line.post("/api/inbox/ack", {"ids": list(ids)})
+        return shapes.AckAnswer.model_validate(answer).acked
+
+    async def dead_letters(self) -> list[shapes.MessageRow]:
+        """Messages that failed too often, newest first."""
+        return await self._messages("/api/dead-letters")
+
+    async def requeue(self, number: int) -> None:
+        """Let a dead letter wait again."""
+        await self._line.post(f"/api/dead-letters/{number}/requeue")
+
+    async def discard(self, number: int) -> None:
+        """Give a dead letter up."""
+        await self._line.post(f"/api/dead-letters/{number}/discard")
+
+    async def ask(self, to: str, body: str, *, timeout: float | None = None) -> shapes.MessageRow:  # noqa: ASYNC109
+        """Send an agent a task and wait for its answer, which is taken out of the inbox.
+
+        The answer is its reply to our message, or else its next message to the operator that replies to no other.
+
+        Raises:
+            TimeoutError: no answer within `timeout` seconds. The task stays with the agent.
+            HiveError: `operation_failed` when the task became a dead letter.
+        """
+        snapshot = await self.state()
+        sent = await self.send(to, body)
+        try:
+            async with asyncio.timeout(timeout):
+                answer = await wait_for_answer(self, to, sent.id, snapshot)
+        except TimeoutError:
+            msg = f"'{to}' has not answered message {sent.id} within {timeout:g} s"
+            raise TimeoutError(msg) from None
+        await self.ack([answer.id])
+        return answer
+
+    async def _messages(self, path: str, **query: object) -> list[shapes.MessageRow]:
+        return shapes.MessagesAnswer.model_validate(await self._line.get(path, **query)).messages
+
+    async def _do(self, name: str, action: str) -> shapes.OperationRow:
+        return shapes.OperationRow.model_validate(await self._line.post(f"{_agent(name)}/{action}"))
+
+
+def _agent(name: str) -> str:
+    return f"/api/agents/{parse_agent_name(name)}"
