@@ -369,28 +369,6 @@ answer = [done.stdout + done.stderr, hyperhive.wire.MAX_BATCH]
 # What is refused.
 
 
-@pytest.mark.skipif(not ROOT, reason="only root runs processes as somebody else")
-async def test_a_closed_environment_is_refused_by_name(place: Path) -> None:
-    closed = place / "closed"
-    (closed / "venv").mkdir(parents=True)
-    closed.chmod(0o700)
-    surroundings = Surroundings((closed / "venv",), (), (), "/usr/bin", ())
-    bed = Bed(place, ProcessRuntime(command=["/bin/true"], surroundings=surroundings))
-    with pytest.raises(HiveError, match=f"'{closed}' is closed") as refusal:
-        await bed.runtime.start(bed.plan("alice"))
-    assert refusal.value.code == "sandbox_unreadable"
-    assert refusal.value.hint
-
-
-@pytest.mark.skipif(not ROOT, reason="only root runs processes as somebody else")
-async def test_a_closed_state_directory_is_refused_by_name(place: Path) -> None:
-    place.chmod(0o700)  # noqa: ASYNC240 - a test may block
-    bed = Bed(place, make_runtime("process"))
-    with pytest.raises(HiveError, match=f"'{place}' is closed") as refusal:
-        await bed.runtime.start(bed.plan("alice"))
-    assert refusal.value.code == "sandbox_unreadable"
-
-
 def test_a_bubblewrap_that_does_not_work_says_why(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = place / "bwrap"
     broken.write_text("#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n")

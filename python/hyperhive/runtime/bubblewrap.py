@@ -89,7 +89,7 @@ def probe(hive: Hive) -> Tools:
         if answer.returncode == 0:
             return Tools(bwrap, setpriv, choice)
         said = answer.stderr.strip() or f"it ended with {answer.returncode}"
-    hint = "Allow user namespaces (docs/runtimes.md says how), or set runtime to 'process', which isolates nothing"
+    hint = "Let bwrap make namespaces here, or set runtime to 'process' (docs/runtimes.md: what that does not isolate)"
     raise _unavailable(said, hint)
 
 

@@ -1,15 +1,17 @@
 """Agents as plain processes, for machines where nothing better works. It separates little and says so.
 
-Started by root, each agent has a uid of its own: the files of others are closed to it. Started by a user, all
-agents are that user.
+Started by root, each agent has a uid of its own: the files of others are closed to it, and where root may mount, a way
+is opened to what it needs in directories that are closed to it (`opened`). Started by a user, all agents are that user.
 """
 
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from hyperhive.errors import HiveError
+from hyperhive.runtime.opened import Opened, plan_opening, why_not
 from hyperhive.runtime.owners import drop_to, this_hive
 from hyperhive.runtime.processes import ProcessTrees
 from hyperhive.runtime.readable import check_readable
@@ -22,8 +24,12 @@ if TYPE_CHECKING:
     from hyperhive.runtime.owners import Hive
     from hyperhive.runtime.surroundings import Surroundings
 
-_INSTALL: Final = "Install hyperhive and its Python where everybody can read, for example below /opt, or use bubblewrap"
-_MOVE: Final = "Put stateDir and runtimeDir where everybody can pass, for example below /var/lib, or use bubblewrap"
+_MODES: Final = "Let everybody read it (chmod -R go+rX), or put it elsewhere"
+#: Without the first of these bubblewrap does not work for root either.
+_WAYS_OUT: Final = (
+    "Let root mount (CAP_SYS_ADMIN), or put hyperhive, its Python and its state where everybody can pass, for example "
+    "below /opt, or start the hive as an ordinary user"
+)
 
 _NO_WALLS: Final = (
     "agents see the host's file system and its processes, and share its network",
@@ -34,6 +40,14 @@ _SAME_USER: Final = (
     "agents are the user who started the hive: each reads and changes all files of that user and of the hive",
     "an agent can end any process of that user, and leave processes behind by ending the one that watches it",
 )
+
+
+def _setpriv() -> str:
+    found = shutil.which("setpriv")
+    if not found:
+        msg = "there is no program 'setpriv', and agents must not run as root"
+        raise HiveError("runtime_unavailable", msg, "Install util-linux, or start the hive as an ordinary user")
+    return found
 
 
 class ProcessRuntime(ProcessTrees):
@@ -63,26 +77,43 @@ class ProcessRuntime(ProcessTrees):
         self.warnings = _NO_WALLS if privileged else (*_SAME_USER, *_NO_WALLS)
         # Agents come to their directories through those above, by themselves.
         self.parents = 0o711 if privileged else 0o700
-        self._setpriv = shutil.which("setpriv") or ""
-        if privileged and not self._setpriv:
-            msg = "there is no program 'setpriv', and agents must not run as root"
-            missing = HiveError("runtime_unavailable", msg, "Install util-linux, or start the hive as an ordinary user")
-            raise missing
+        self._setpriv, self._no_mounts = "", ""
+        if privileged:
+            self._setpriv = _setpriv()
+            self._no_mounts = why_not(drop_to(self._setpriv, self.owner("probe")))
+
+    def _opened(self, plan: AgentPlan) -> Opened:
+        """The agent's view of the host, where root may make one; the directories of the other agents are not in it."""
+        if self._no_mounts:
+            return Opened({}, {})
+        programs = (*dict(self._surroundings.links), Path(self._setpriv))
+        return plan_opening(
+            self.owner(plan.name),
+            read_only=(*self._surroundings.roots, *programs, plan.socket_dir, plan.credentials_dir),
+            writable=(plan.claude, plan.state, plan.shared),
+            hidden={path.parent.parent for path in (plan.claude, plan.state)}
+            | {path.parent for path in (plan.socket_dir, plan.credentials_dir)},
+        )
 
     def _check(self, plan: AgentPlan) -> None:
         if not self._hive.privileged:
             return
-        owner = self.owner(plan.name)
+        owner, look = self.owner(plan.name), self._opened(plan).look
+        hint = f"{_WAYS_OUT}; what the kernel said: {self._no_mounts}" if self._no_mounts else _MODES
         surroundings = self._surroundings
-        check_readable((*surroundings.roots, *surroundings.files), owner, "the Python environment", _INSTALL)
+        environment = (*surroundings.roots, *surroundings.files)
+        check_readable(environment, owner, "the Python environment", hint, look=look)
         own = (plan.claude, plan.state, plan.shared)
-        check_readable(own, owner, "the agent's directory", _MOVE)
+        check_readable(own, owner, "the agent's directory", hint, look=look)
         ways = (plan.socket_dir, plan.credentials_dir.parent)
-        check_readable(ways, owner, "the way to the agent's socket and secrets", _MOVE, passing=True)
+        check_readable(ways, owner, "the way to the agent's socket and secrets", hint, passing=True, look=look)
 
     def _launch(self, plan: AgentPlan) -> Launch:
         privileged = self._hive.privileged
-        front = drop_to(self._setpriv, self.owner(plan.name), pdeathsig=True) if privileged else ()
+        front: tuple[str, ...] = ()
+        if privileged:
+            drop = drop_to(self._setpriv, self.owner(plan.name), pdeathsig=True)
+            front = (*self._opened(plan).front(plan.state), *drop)
         return Launch(
             command=(*front, *self._command),
             environment={

@@ -5,6 +5,7 @@ Access lists are not looked at: they may grant what is refused here, never the o
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from pathlib import Path
@@ -54,7 +55,18 @@ def first_closed(
     return None
 
 
-def check_readable(  # noqa: PLR0913 - the last two have defaults
+def closed_above(path: Path, owner: Owner, look: Stat = Path.stat) -> list[Path]:
+    """Every directory above `path` that `owner` cannot pass, outermost first."""
+    found = []
+    for step in reversed(path.parents):
+        # What cannot be looked at is `check_readable`'s to refuse.
+        with contextlib.suppress(OSError):
+            if not _allows(look(step), owner, os.X_OK):
+                found.append(step)
+    return found
+
+
+def check_readable(  # noqa: PLR0913 - the last three have defaults
     paths: Iterable[Path],
     owner: Owner,
     what: str,
@@ -62,6 +74,7 @@ def check_readable(  # noqa: PLR0913 - the last two have defaults
     within: Iterable[Path] = (Path("/"),),
     *,
     passing: bool = False,
+    look: Stat = Path.stat,
 ) -> None:
     """Refuse before a start what would fail after it, with nothing but "Permission denied" in a log.
 
@@ -73,7 +86,7 @@ def check_readable(  # noqa: PLR0913 - the last two have defaults
         # Both the path that programs use and the one behind its links have to be open.
         for form in dict.fromkeys((path.absolute(), path.resolve())):
             try:
-                closed = first_closed(form, owner, roots, passing=passing)
+                closed = first_closed(form, owner, roots, passing=passing, look=look)
             except OSError as error:
                 msg = f"{what} '{form}' cannot be looked at: {error.strerror}"
                 refusal = HiveError("sandbox_unreadable", msg, hint, path=str(form))

@@ -1,8 +1,8 @@
 """What a harness needs of the host: the Python that runs it, the packages it imports, the `claude` program, a PATH.
 
 The answer is a set of directories, each named by the path under which the programs look for it. `bubblewrap` shows them
-read-only at the same paths, `process` as root checks that the agent's uid can read them. The operator's working
-directory and home are never among them.
+read-only at the same paths, `process` as root opens a way to them. The operator's working directory and home are never
+among them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import hyperhive
+from hyperhive.runtime.links import link_chain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -67,16 +68,6 @@ def outermost(paths: Iterable[Path]) -> tuple[Path, ...]:
     return tuple(kept)
 
 
-def _link_chain(program: Path) -> tuple[list[tuple[Path, Path]], Path]:
-    """Every link on the way from `program`, with its target, and the file at the end."""
-    links: list[tuple[Path, Path]] = []
-    while program.is_symlink() and len(links) < 40:  # noqa: PLR2004 - as many as the kernel follows
-        target = program.parent / program.readlink()
-        links.append((program, target))
-        program = Path(os.path.normpath(target))
-    return links, program
-
-
 def _claude() -> Path | None:
     """The `claude` program, where it is not the one that comes with the SDK."""
     spec = importlib.util.find_spec("claude_agent_sdk")
@@ -115,7 +106,7 @@ def find_surroundings(command: Iterable[str]) -> Surroundings:
         programs.append(claude)
     links: list[tuple[Path, Path]] = []
     for program in programs:
-        chain, end = _link_chain(program)
+        chain, end = link_chain(program)
         links += chain
         # A single program may share its directory with anything: show it alone, except for claude as a script.
         show.append(end.parent if program == claude else end)
@@ -124,7 +115,7 @@ def find_surroundings(command: Iterable[str]) -> Surroundings:
     bins += [str(_SYSTEM_BIN)] if _SYSTEM_BIN.exists() else []
     return Surroundings(
         roots=outermost([*prefixes, *show]),
-        files=(Path(os.__file__), Path(hyperhive.__file__), *(_link_chain(program)[1] for program in programs)),
+        files=(Path(os.__file__), Path(hyperhive.__file__), *(link_chain(program)[1] for program in programs)),
         links=tuple((link, target) for link, target in links if not _is_below(link, [*prefixes, *show])),
         path=os.pathsep.join(dict.fromkeys([*bins, *_PATH])),
         python_path=tuple(dict.fromkeys(search)),
