@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed-dev
 DEMO   := $(VENV)/.installed
 
-.PHONY: help demo test test-lowest crash lock check format bench clean
+.PHONY: help demo test test-lowest crash lock check format options-doc bench clean
 .DEFAULT_GOAL := help
 
 help: ## what there is to do
@@ -63,7 +63,10 @@ format: $(STAMP) ## rewrite the code in its one style
 	@$(BIN)/ruff check --config python/pyproject.toml --fix --quiet python tests examples || true
 	@$(BIN)/ruff format --config python/pyproject.toml --quiet python tests examples
 
-bench: $(STAMP) ## the figures of docs/delivery.md, as JSON
+options-doc: $(STAMP) ## write the NixOS options into docs/options.md (needs Nix)
+	@$(BIN)/python tests/nix/options_page.py
+
+bench: $(STAMP) ## the figures of docs/benchmarks.md, as JSON
 	@$(BIN)/python tests/bench/run.py
 
 clean: ## remove what the other targets made

@@ -9,7 +9,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Final
 
-from pydantic import PlainSerializer
+from pydantic import AfterValidator, PlainSerializer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Clock = Callable[[], datetime]
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_SPAN: Final = re.compile(r"(\d+)([smhdw])")
+_SPAN: Final = re.compile(r"([0-9]{1,7})([smhdw])")
 
 
 def utc_now() -> datetime:
@@ -30,15 +30,26 @@ def rfc3339(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-Instant = Annotated[datetime, PlainSerializer(rfc3339, return_type=str, when_used="json")]
-"""A datetime field that is written to JSON by `rfc3339`."""
+def _in_utc(at: datetime) -> datetime:
+    if at.tzinfo is None:
+        msg = "a time needs its zone, for example Z"
+        raise ValueError(msg)
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        msg = "a time must lie between the years 1 and 9999 in UTC"
+        raise ValueError(msg) from None
+
+
+Instant = Annotated[datetime, AfterValidator(_in_utc), PlainSerializer(rfc3339, return_type=str, when_used="json")]
+"""A datetime field that is written to JSON by `rfc3339`; one without a zone, or that UTC cannot say, is refused."""
 
 
 def parse_span(text: str) -> timedelta:
     """Read a span such as `90s`, `15m`, `12h`, `14d`, `2w`.
 
     Raises:
-        ValueError: it has another form.
+        ValueError: it has another form, or is longer than any use.
     """
     found = _SPAN.fullmatch(text)
     if not found:

@@ -94,6 +94,8 @@ def parse_settings(text: str, **overrides: object) -> HiveSettings:
         raw = json.loads(text, object_pairs_hook=_no_duplicates)
     except json.JSONDecodeError as error:
         raise _bad([f"line {error.lineno}, column {error.colno}: no valid JSON: {error.msg}"]) from None
+    except (ValueError, RecursionError) as error:
+        raise _bad([f"(the whole file): cannot be read: {error}"]) from None
     if not isinstance(raw, dict):
         raise _bad(["(the whole file): must be an object, { … }"])
     renamed = _Renamed()

@@ -42,8 +42,15 @@ EventKind = Literal[
 ]
 
 
+Id = Annotated[int, Field(ge=0, le=2**63 - 1)]
+"""A number that the store can keep."""
+
+
 class _Wire(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, serialize_by_alias=True)
+    # JSON has no NaN and no infinities, but Python reads and writes them: one in an answer, and no page can read it.
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, serialize_by_alias=True, allow_inf_nan=False
+    )
 
 
 class Request(_Wire):
@@ -84,7 +91,7 @@ class SendRequest(Request):
 
     to: str = Field(max_length=64)
     body: str
-    in_reply_to: int | None = None
+    in_reply_to: Id | None = None
     idempotency_key: str | None = Field(None, min_length=1, max_length=200)
 
 
@@ -99,7 +106,8 @@ class SendAnswer(Answer):
 class RecvRequest(Request):
     """`POST /v1/recv`.
 
-    `holding` names every message that this harness still works on: what was handed out and is not in it goes back.
+    `holding` names every message that this harness still works on, in the order in which they were handed out: what was
+    handed out and is not in it goes back.
     `instance` is a random word of one harness process. A message that an earlier instance held without an outcome was
     lost in a crash and counts as failed; without an instance it goes back uncounted.
     """
@@ -192,10 +200,10 @@ class CommandsAnswer(Answer):
 class EventIn(Request):
     """One event of an agent; `n` counts up within one harness instance, so that a repeated batch adds nothing."""
 
-    n: int = Field(ge=0)
+    n: Id
     at: Instant
     kind: EventKind
-    turn: int | None = None
+    turn: Id | None = None
     data: dict[str, Any] = {}
 
 

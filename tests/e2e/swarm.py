@@ -1,4 +1,4 @@
-"""A whole swarm for tests: `hyperhive up` as a process of its own, the real claude, a scripted model in this process."""
+"""A whole swarm for tests: `hyperhive up` as a process, the real claude, a scripted model in this process."""
 
 from __future__ import annotations
 

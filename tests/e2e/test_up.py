@@ -6,7 +6,6 @@ import asyncio
 import os
 import shutil
 import signal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +13,7 @@ from swarm import PATIENCE, processes_of, start_up, swarm
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from hyperhive.shapes import StreamEvent
 

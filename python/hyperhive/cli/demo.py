@@ -91,9 +91,8 @@ async def _play(state_dir: Path, port: int, *, once: bool, speed: float) -> None
 
                 def ready(hive: Ready) -> None:
                     progress.done()
-                    _welcome(hive)
                     shared = "/shared" if hive.runtime != "process" else str(state_dir.absolute() / "shared")
-                    stories.append(group.create_task(_story(hive.host_socket, shared, once=once, speed=speed)))
+                    stories.append(group.create_task(_story(hive, shared, once=once, speed=speed)))
 
                 await run(settings, on_ready=ready, on_progress=progress.step)
                 for story in stories:
@@ -124,10 +123,23 @@ class _Troubles:
                 note(f"trouble: {plain(item['title'], one_line=True)}")
 
 
-async def _story(socket: Path, shared: str, *, once: bool, speed: float) -> None:
+def _all_started(snapshot: dict[str, Any]) -> None:
+    """Refuse to wait for a story whose players are not there."""
+    for agent in snapshot["agents"]:
+        if agent["state"] == "failed":
+            raise HiveError(
+                "operation_failed",
+                f"'{agent['name']}' cannot be started: {plain(agent['problem'] or 'nothing is said', one_line=True)}",
+                "docs/runtimes.md says what each runtime needs",
+            )
+
+
+async def _story(ready: Ready, shared: str, *, once: bool, speed: float) -> None:
     """Send the message that begins it, and show every one that follows."""
-    async with Connection(socket) as hive:
+    async with Connection(ready.host_socket) as hive:
         snapshot = await hive.get("/api/state")
+        _all_started(snapshot)
+        _welcome(ready)
         newest = max((message["id"] for message in snapshot["messages"]), default=0)
         await hive.post("/api/messages", {"to": "alice", "body": demo.kick_off(shared)})
         if not once:

@@ -1,51 +1,37 @@
 """The broker: accepts messages, hands them out, and hears what became of them.
 
-What flows through: `send` puts a message on disk and only then into its recipient's inbox; `recv` hands out and parks;
-`outcome` ends a turn's messages. The promises are numbered in `hyperhive.testing.contracts.broker` and explained in
-`docs/delivery.md`. Memory is the store's picture of what is not done, changed only after the commit, in callbacks that
-run whether or not the caller is still there.
+What flows through: `send` puts a message on disk and only then into its recipient's `Mailbox`; `recv` hands out from
+there, or parks; `outcome` ends a turn's messages, by `Outcomes`. The promises are numbered in
+`hyperhive.testing.contracts.broker` and explained in `docs/delivery.md`. Memory is the store's picture of what is not
+done, changed only after the commit, in callbacks that run whether or not the caller is still there.
 """
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from hyperhive.errors import HiveError
 from hyperhive.hive.bodies import Bodies
 from hyperhive.hive.directory import resolve_recipients
-from hyperhive.hive.inbox import Entry, Inbox
-from hyperhive.hive.limits import Limits, SenderWindow
+from hyperhive.hive.inbox import Entry, entry_of
+from hyperhive.hive.limits import Limits, SenderWindow, check_body
+from hyperhive.hive.mailbox import Mailbox
+from hyperhive.hive.outcomes import Outcomes
 from hyperhive.names import EVERYONE, OPERATOR, SYSTEM
 from hyperhive.store import messages
-from hyperhive.store.messages import Accepted, Change, NewMessage
-from hyperhive.wire import MAX_BODY, Delivery, OutcomeKind
+from hyperhive.store.messages import Accepted, NewMessage
+from hyperhive.wire import Delivery, OutcomeKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    import asyncio
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from hyperhive.clock import Clock
     from hyperhive.hive.directory import Directory
+    from hyperhive.hive.mailbox import Happened
     from hyperhive.store.store import Store
-
-Happened = Literal["accepted", "handed_out", "put_back", "settled", "dead", "discarded"]
-
-
-@dataclass(slots=True)
-class _Mailbox:
-    """An inbox with whoever waits at it."""
-
-    inbox: Inbox = field(default_factory=Inbox)
-    waiter: asyncio.Future[list[Entry]] | None = None
-    #: How many messages the waiter takes, and for which instance.
-    most: int = 1
-    holder: str | None = None
-    #: Messages on their way to the disk.
-    coming: int = 0
-    alarm: asyncio.TimerHandle | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +66,18 @@ class Broker:
         self._clock = clock
         self._tell = tell
         self._limits = limits or Limits()
-        self._boxes: dict[str, _Mailbox] = {}
+        self._boxes: dict[str, Mailbox] = {}
         self._windows: dict[str, SenderWindow] = {}
         self._bodies = Bodies(store)
+        self._outcomes = Outcomes(store, self._bodies, clock, self._limits, tell)
         self._closed = False
 
     async def load(self) -> None:
         """Read what was not done when the hive last ended."""
         for row in await self._store.read(messages.unsettled):
-            self._box(row.recipient).inbox.add(entry_of(row))
+            entry = entry_of(row)
+            entry.unclaimed = True
+            self._box(row.recipient).inbox.add(entry)
 
     # --- send
 
@@ -107,15 +96,17 @@ class Broker:
             HiveError: `body_too_large`, `malformed`, `unknown_recipient`, `recipient_gone`, `not_allowed`,
                 `too_many_messages`, `too_many_unread`, `storage_full`, `storage_unavailable`, `shutting_down`.
         """
-        _check_body(body)
-        recipients = resolve_recipients(self._directory, sender, to)
+        check_body(body)
         now = self._clock()
-        if not recipients:
-            raise HiveError("unknown_recipient", "there is nobody else to write to", "Wait until there are more agents")
-        self._check_room(recipients)
-        if sender not in {OPERATOR, SYSTEM}:
-            window = self._windows.setdefault(sender, SenderWindow())
-            window.admit(sender, len(recipients), self._limits.sends_a_minute, now)
+        try:
+            recipients = self._admit(sender, to, now)
+        except HiveError:
+            if idempotency_key is None:
+                raise
+            before = await self._store.read(messages.accepted_before, sender, idempotency_key)
+            if before is None:
+                raise
+            return before
         new = NewMessage(
             sender=sender,
             recipients=recipients,
@@ -124,13 +115,23 @@ class Broker:
             in_reply_to=in_reply_to,
             idempotency_key=idempotency_key,
             broadcast=to == EVERYONE,
-            handed_to=frozenset(name for name in recipients if self._promise(name)),
+            handed_to=frozenset(name for name in recipients if self._box(name).promises()),
         )
         for name in recipients:
             self._box(name).coming += 1
         future = self._store.submit(messages.insert_messages, new, lambda made: self._accepted(new, made))
-        future.add_done_callback(lambda _done: self._arrived(new))
+        future.add_done_callback(lambda done: self._arrived(new, done))
         return await future
+
+    def _admit(self, sender: str, to: str, now: datetime) -> tuple[str, ...]:
+        recipients = resolve_recipients(self._directory, sender, to)
+        if not recipients:
+            raise HiveError("unknown_recipient", "there is nobody else to write to", "Wait until there are more agents")
+        self._check_room(recipients)
+        if sender not in {OPERATOR, SYSTEM}:
+            window = self._windows.setdefault(sender, SenderWindow())
+            window.admit(sender, len(recipients), self._limits.sends_a_minute, now)
+        return recipients
 
     def _check_room(self, recipients: tuple[str, ...]) -> None:
         for name in recipients:
@@ -142,11 +143,6 @@ class Broker:
                     "Wait until it has worked some of them off",
                     retry_after=30,
                 )
-
-    def _promise(self, name: str) -> bool:
-        """Whether a message that is written now will be handed out at once: its hand-out is then written with it."""
-        box = self._box(name)
-        return box.waiter is not None and not box.waiter.done() and not box.inbox.waiting and not box.coming
 
     def _accepted(self, new: NewMessage, made: Accepted) -> None:
         if not made.fresh:
@@ -165,17 +161,19 @@ class Broker:
             self._tell("accepted", entry)
             if name != OPERATOR:
                 self._bodies.keep(number, new.body)
-                self._box(name).inbox.add(entry)
-                self._offer(name)
+                self._box(name).add(entry)
 
-    def _arrived(self, new: NewMessage) -> None:
+    def _arrived(self, new: NewMessage, done: asyncio.Future[Accepted]) -> None:
         for name in new.recipients:
             self._box(name).coming -= 1
+        refused = not done.cancelled() and (done.exception() is not None or not done.result().fresh)
+        if refused and (window := self._windows.get(new.sender)):
+            window.take_back(len(new.recipients), new.sent_at)
 
     # --- recv
 
     async def recv(
-        self, agent: str, *, wait: float, most: int, holding: Iterable[int], instance: str | None
+        self, agent: str, *, wait: float, most: int, holding: Sequence[int], instance: str | None
     ) -> tuple[list[Delivery], int]:
         """Hand out messages, waiting for one up to `wait` seconds.
 
@@ -186,196 +184,77 @@ class Broker:
             The deliveries, and how many messages wait beside them.
         """
         box = self._box(agent)
-        await self._reclaim(agent, set(holding), instance)
-        self._dismiss(box)
-        taken = self._take(agent, most, instance)
+        # Before anything goes back: what this recv gives back must not go to the one that it takes the place of.
+        number = box.begin()
+        await self._reclaim(box, holding, instance)
+        if not box.is_newest(number):
+            return [], len(box.inbox.waiting)
+        taken = box.take(most, instance)
         if not taken and wait > 0 and not self._closed:
-            taken = await self._park(agent, wait, most, instance)
+            taken = await box.park(wait, most, instance)
         bodies = await self._bodies.of([entry.id for entry in taken])
         unread = len(box.inbox.waiting)
         return [_delivery(entry, bodies[entry.id]) for entry in taken], unread
 
-    async def _reclaim(self, agent: str, holding: set[int], instance: str | None) -> None:
-        inbox = self._box(agent).inbox
-        for number in holding & inbox.waiting.keys():
+    async def _reclaim(self, box: Mailbox, holding: Sequence[int], instance: str | None) -> None:
+        now = self._clock()
+        for number in holding:
             # The hive restarted under a harness that is at work: what it holds is held again.
-            entry = inbox.waiting.pop(number)
-            entry.holder = instance
-            inbox.held[number] = entry
-        lost = [entry for number, entry in inbox.held.items() if number not in holding and not entry.closing]
-        died = [
-            entry for entry in lost if entry.holder is not None and instance is not None and entry.holder != instance
-        ]
-        self._put_back(agent, [entry for entry in lost if entry not in died])
-        if died:
-            await self._fail(agent, died, "the harness ended during the turn")
+            box.inbox.claim(number, now, instance)
+        kept = set(holding)
+        lost = [entry for number, entry in box.inbox.held.items() if number not in kept and not entry.closing]
+        died = [entry for entry in lost if instance is not None and entry.holder not in {None, instance}]
+        first = died[0] if died else None
+        others = [entry for entry in lost if entry is not first]
+        await self._outcomes.give_back(box, first, others, "the harness ended during the turn")
 
-    def _take(self, agent: str, most: int, instance: str | None) -> list[Entry]:
-        taken = self._box(agent).inbox.take(most, self._clock(), instance)
+    def _handed_out(self, taken: list[Entry]) -> None:
         unwritten = tuple(entry.id for entry in taken if not entry.hand_out_written)
         if unwritten:
             self._store.note(messages.mark_handed_out, unwritten)
         for entry in taken:
             entry.hand_out_written = False
             self._tell("handed_out", entry)
-        return taken
-
-    async def _park(self, agent: str, wait: float, most: int, instance: str | None) -> list[Entry]:
-        box = self._box(agent)
-        waiter: asyncio.Future[list[Entry]] = asyncio.get_running_loop().create_future()
-        box.waiter, box.most, box.holder = waiter, most, instance
-        self._set_alarm(agent)
-        try:
-            async with asyncio.timeout(wait):
-                return await waiter
-        except TimeoutError:
-            return waiter.result() if waiter.done() and not waiter.cancelled() else []
-        finally:
-            if box.waiter is waiter:
-                box.waiter = None
-
-    def _dismiss(self, box: _Mailbox) -> None:
-        """The newest recv of an agent counts; an older one is answered with nothing."""
-        if box.waiter is not None and not box.waiter.done():
-            box.waiter.set_result([])
-        box.waiter = None
-
-    def _offer(self, agent: str) -> None:
-        box = self._box(agent)
-        if box.waiter is None or box.waiter.done():
-            return
-        taken = self._take(agent, box.most, box.holder)
-        if taken:
-            box.waiter.set_result(taken)
-            box.waiter = None
-        else:
-            self._set_alarm(agent)
-
-    def _set_alarm(self, agent: str) -> None:
-        """Wake the waiter when the first message that backs off is due."""
-        box = self._box(agent)
-        if box.alarm is not None:
-            box.alarm.cancel()
-            box.alarm = None
-        now = self._clock()
-        due = box.inbox.next_due(now)
-        if due is not None:
-            loop = asyncio.get_running_loop()
-            box.alarm = loop.call_later((due - now).total_seconds() + 0.001, self._offer, agent)
 
     # --- outcome
 
     async def outcome(self, agent: str, ids: Sequence[int], kind: OutcomeKind, reason: str | None) -> Outcome:
         """End a turn: `ids[0]` woke it, the others joined it. Ids that the agent does not hold are passed over."""
-        inbox = self._box(agent).inbox
+        box, now = self._box(agent), self._clock()
         for number in ids:
-            if number in inbox.waiting and inbox.waiting[number].deliveries:
-                # Handed out before a restart of the hive, and not yet claimed by a recv.
-                inbox.held[number] = inbox.waiting.pop(number)
-        entries = [inbox.held[number] for number in dict.fromkeys(ids) if number in inbox.held]
+            # Handed out before a restart of the hive, and not yet claimed by a recv.
+            box.inbox.claim(number, now, None)
+        entries = [box.inbox.held[number] for number in dict.fromkeys(ids) if number in box.inbox.held]
         entries = [entry for entry in entries if not entry.closing]
         accepted = [entry.id for entry in entries]
         if kind in {"settled", "cancelled"}:
-            await self._settle(agent, entries, kind, reason)
+            await self._outcomes.settle(box, entries, kind, reason)
             return Outcome(accepted, [])
-        first = [entry for entry in entries if entry.id == ids[0]] if kind == "failed" else []
-        self._put_back(agent, [entry for entry in entries if entry not in first])
-        return Outcome(accepted, await self._fail(agent, first, reason or "the turn failed"))
-
-    async def _settle(self, agent: str, entries: list[Entry], kind: str, reason: str | None) -> None:
-        if not entries:
-            return
-        now = self._clock()
-        changes = tuple(Change(entry.id, "settled", now, outcome=kind, reason=reason) for entry in entries)
-
-        def done(_result: None) -> None:
-            for entry in entries:
-                self._forget(agent, entry)
-                self._tell("settled", entry)
-
-        await self._change(changes, entries, done)
-
-    async def _fail(self, agent: str, entries: list[Entry], reason: str) -> list[int]:
-        """Count a failed turn for each entry; returns the ids that became dead letters."""
-        if not entries:
-            return []
-        now, limits = self._clock(), self._limits
-        dead = [entry for entry in entries if entry.failures + 1 >= limits.attempts]
-        again = {
-            entry.id: now + timedelta(seconds=limits.back_off * 2**entry.failures)
-            for entry in entries
-            if entry not in dead
-        }
-        changes = tuple(
-            Change(
-                entry.id,
-                "waiting" if entry.id in again else "dead",
-                now,
-                reason=reason,
-                failures=entry.failures + 1,
-                not_before=again.get(entry.id),
-            )
-            for entry in entries
-        )
-
-        def done(_result: None) -> None:
-            for entry in entries:
-                entry.failures += 1
-                entry.not_before = again.get(entry.id)
-                if entry in dead:
-                    self._forget(agent, entry)
-                    self._tell("dead", entry)
-            self._put_back(agent, [entry for entry in entries if entry not in dead])
-
-        await self._change(changes, entries, done)
-        return [entry.id for entry in dead]
-
-    async def _change(self, changes: tuple[Change, ...], entries: list[Entry], done: Callable[[Any], None]) -> None:
-        for entry in entries:
-            entry.closing = True
-        try:
-            await asyncio.shield(self._store.submit(messages.change_messages, changes, done))
-        except HiveError:
-            for entry in entries:
-                entry.closing = False
-            raise
-
-    def _put_back(self, agent: str, entries: list[Entry]) -> None:
-        if entries:
-            self._box(agent).inbox.put_back(entries)
-            for entry in entries:
-                self._tell("put_back", entry)
-            self._offer(agent)
-
-    def _forget(self, agent: str, entry: Entry) -> None:
-        self._box(agent).inbox.forget(entry.id)
-        self._bodies.drop(entry.id)
-        self._offer(agent)
+        first = entries[0] if kind == "failed" and accepted[:1] == [ids[0]] else None
+        others = [entry for entry in entries if entry is not first]
+        return Outcome(accepted, await self._outcomes.give_back(box, first, others, reason or "the turn failed"))
 
     # --- what the lifecycle and the operator do
 
     async def harness_ended(self, agent: str, *, counted: bool, reason: str) -> None:
         """The agent's harness is gone: what it held goes back."""
-        held = [entry for entry in self._box(agent).inbox.held.values() if not entry.closing]
-        if counted:
-            await self._fail(agent, held[:1], reason)
-            held = held[1:]
-        self._put_back(agent, held)
+        box = self._box(agent)
+        held = [entry for entry in box.inbox.held.values() if not entry.closing]
+        first = held[0] if held and counted else None
+        await self._outcomes.give_back(box, first, [entry for entry in held if entry is not first], reason)
 
     def readmit(self, entry: Entry) -> None:
         """A message that was a dead letter waits again, in its old place."""
-        box = self._box(entry.recipient)
-        box.inbox.add(entry)
-        box.inbox.put_back(())
-        self._tell("put_back", entry)
-        self._offer(entry.recipient)
+        self._box(entry.recipient).readmit(entry)
 
     async def acknowledge(self, ids: Sequence[int]) -> list[int]:
         """Settle messages of the operator's inbox; returns those that were there."""
-        rows = await self._store.submit(messages.acknowledge, (tuple(ids), self._clock()))
+        rows = await self._store.submit(messages.acknowledge, (tuple(ids), self._clock()), self._acknowledged)
+        return [row.id for row in rows]
+
+    def _acknowledged(self, rows: Sequence[Any]) -> None:
         for row in rows:
             self._tell("settled", entry_of(row))
-        return [row.id for row in rows]
 
     def unread(self, agent: str) -> int:
         """How many messages wait for an agent, beside those it holds."""
@@ -394,53 +273,19 @@ class Broker:
 
     def dismiss(self, agent: str) -> None:
         """Answer an agent's parked recv with nothing, because its socket closes."""
-        self._dismiss(self._box(agent))
+        self._box(agent).dismiss()
 
     def close(self) -> None:
         """Answer every parked recv with nothing; nothing is parked any more."""
         self._closed = True
         for box in self._boxes.values():
-            with suppress(asyncio.InvalidStateError):
-                self._dismiss(box)
-            if box.alarm is not None:
-                box.alarm.cancel()
+            box.close()
 
-    def _box(self, name: str) -> _Mailbox:
+    def _box(self, name: str) -> Mailbox:
         box = self._boxes.get(name)
         if box is None:
-            box = self._boxes[name] = _Mailbox()
+            box = self._boxes[name] = Mailbox(self._clock, self._handed_out, self._tell)
         return box
-
-
-def _check_body(body: str) -> None:
-    try:
-        size = len(body.encode())
-    except UnicodeEncodeError:
-        raise HiveError("malformed", "the body is no text: it holds half a surrogate pair", "Send UTF-8 text") from None
-    if "\0" in body:
-        raise HiveError("malformed", "the body holds a NUL character", "Write binary data to a file under /shared")
-    if size > MAX_BODY:
-        raise HiveError(
-            "body_too_large",
-            f"the body has {size:,} bytes; {MAX_BODY:,} are allowed",
-            "Write it to a file under /shared and send its path",
-        )
-
-
-def entry_of(row: Any) -> Entry:  # noqa: ANN401 - a row of the store
-    """The broker's picture of a stored message."""
-    return Entry(
-        id=row.id,
-        sender=row.sender,
-        recipient=row.recipient,
-        sent_at=row.sent_at,
-        preview=row.preview,
-        in_reply_to=row.in_reply_to,
-        broadcast_id=row.broadcast_id,
-        deliveries=row.deliveries,
-        failures=row.failures,
-        not_before=row.not_before,
-    )
 
 
 def _delivery(entry: Entry, body: str) -> Delivery:

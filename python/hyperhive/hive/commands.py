@@ -63,7 +63,8 @@ class Commands:
             future = line.replies.pop(reply.id, None)
             if future is not None and not future.done():
                 future.set_result(reply)
-        self._wake(line)
+        if wait > 0:
+            self._wake(line)
         line.polls += 1
         self._poll_changed(agent, True)  # noqa: FBT003 - the callback's only argument
         try:

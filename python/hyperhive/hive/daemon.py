@@ -14,9 +14,10 @@ import signal
 import socket
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from hyperhive.clock import utc_now
+from hyperhive.hive import systemd
 from hyperhive.hive.hive import Hive
 from hyperhive.hive.layout import Layout
 from hyperhive.hive.lifecycle import Lifecycle
@@ -29,11 +30,11 @@ from hyperhive.web.api.agent import agent_app
 from hyperhive.web.api.operator import operator_app
 from hyperhive.web.gates import OperatorGate
 from hyperhive.web.listen import Listeners
-from hyperhive.web.sockets import bind_tcp, bind_unix
+from hyperhive.web.sockets import bind_tcp, bind_unix, kept_name
 from hyperhive.web.tokens import operator_token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
     from pathlib import Path
 
     from hyperhive.config import HiveSettings
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from hyperhive.runtime.base import Runtime
 
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 #: Objects between collections of the youngest generation: what was imported is frozen, garbage of requests is not.
 _GC: Final = (50_000, 20, 50)
@@ -90,6 +93,8 @@ async def run(
     handled = [number for number in (signal.SIGTERM, signal.SIGINT) if _handle(loop, number, stop)]
     try:
         await _serve(settings, stop, on_ready or _ignore, on_progress or _ignore, runtime=runtime, limits=limits)
+    except BaseExceptionGroup as group:
+        raise _alone(group) from None
     finally:
         for number in handled:
             loop.remove_signal_handler(number)
@@ -111,6 +116,7 @@ async def _serve(  # noqa: PLR0913 - what `run` was given
         owner = StateDirOwner(layout.state)
         owner.acquire()
         stack.callback(owner.release)
+        stack.callback(layout.clean)
         store = await Store.open(settings.database.url or sqlite_url(layout.database))
         stack.push_async_callback(store.close)
         runtime = runtime or await _select(settings)
@@ -131,16 +137,21 @@ async def _serve(  # noqa: PLR0913 - what `run` was given
         hive.lifecycle = Lifecycle(hive, group)
         hive.operations = Operations(group, hive.clock, hive.operation_changed)
         hive.agent_app = agent_app(hive)
-        tidy = group.create_task(keep_tidy(hive), name="retention")
+        background = [
+            group.create_task(keep_tidy(hive), name="retention"),
+            group.create_task(systemd.beat(), name="watchdog"),
+        ]
         try:
-            port = await _open(hive, on_progress)
-            _freeze()
-            on_ready(_ready(hive, port))
-            _tell_systemd("READY=1")
-            await stop.wait()
+            port = await _open(hive, stop, on_progress)
+            if port is not None:
+                _freeze()
+                on_ready(_ready(hive, port))
+                systemd.notify("READY=1")
+                await stop.wait()
         finally:
-            _tell_systemd("STOPPING=1")
-            tidy.cancel()
+            systemd.notify("STOPPING=1")
+            for task in background:
+                task.cancel()
             # Shielded: a second Ctrl-C must not leave processes behind.
             await asyncio.shield(_close(hive))
 
@@ -151,12 +162,17 @@ async def _select(settings: HiveSettings) -> Runtime:
     return await asyncio.to_thread(select_runtime, settings.runtime)
 
 
-async def _open(hive: Hive, on_progress: Callable[[str], None]) -> int:
+async def _open(hive: Hive, stop: asyncio.Event, on_progress: Callable[[str], None]) -> int | None:
+    """Open everything and start the agents; the dashboard's port, or None where the end came first."""
     await hive.lifecycle.declare()
     await hive.load()
     app = operator_app(hive)
     on_progress(f"opening port {hive.settings.dashboard.port}")
-    tcp = await bind_tcp(hive.settings.dashboard.port)
+    kept = systemd.kept()
+    tcp = await _unless(stop, bind_tcp(hive.settings.dashboard.port, kept))
+    if tcp is None:
+        return None
+    _keep_listeners(tcp, kept)
     port: int = tcp[0].getsockname()[1]
     hive.settings.dashboard.port = port
     await hive.listeners.add("dashboard", tcp, OperatorGate(app, hive.token, hive.settings.dashboard.allowed_hosts))
@@ -167,10 +183,37 @@ async def _open(hive: Hive, on_progress: Callable[[str], None]) -> int:
     return port
 
 
+async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """Await `work`, but give it up when the end comes."""
+    async with asyncio.TaskGroup() as group:
+        working, stopping = group.create_task(work), group.create_task(stop.wait())
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        working.cancel()
+    return None if working.cancelled() else working.result()
+
+
+def _alone(error: BaseException) -> BaseException:
+    """What is wrong, without the task groups that it came through, where it is one thing."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
 async def _close(hive: Hive) -> None:
     hive.operations.cancel_all()
     await hive.lifecycle.close()
     hive.close()
+
+
+def _keep_listeners(tcp: list[socket.socket], kept: dict[str, socket.socket]) -> None:
+    """Leave listeners with systemd across restarts, and give up those of a port that is not ours any more."""
+    for listener in tcp:
+        if kept.pop(kept_name(listener), None) is None:
+            systemd.keep(listener, kept_name(listener))
+    for name, stale in kept.items():
+        systemd.forget(name)
+        stale.close()
 
 
 def _ready(hive: Hive, port: int) -> Ready:
@@ -196,16 +239,6 @@ def _handle(loop: asyncio.AbstractEventLoop, number: signal.Signals, stop: async
         loop.add_signal_handler(number, stop.set)
         return True
     return False
-
-
-def _tell_systemd(state: str) -> None:
-    """`sd_notify(3)`, where systemd asked for it."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if not address:
-        return
-    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
-        out.connect("\0" + address[1:] if address.startswith("@") else address)
-        out.sendall(state.encode())
 
 
 def _ignore(_value: object) -> None:

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from hyperhive.errors import HiveError
-from hyperhive.hive.broker import entry_of
+from hyperhive.hive.inbox import entry_of
 from hyperhive.store import messages
 from hyperhive.store.messages import Change
 
@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hyperhive.clock import Clock
-    from hyperhive.hive.broker import Broker, Happened
+    from hyperhive.hive.broker import Broker
     from hyperhive.hive.inbox import Entry
+    from hyperhive.hive.mailbox import Happened
     from hyperhive.store.store import Store
 
 
@@ -45,7 +46,7 @@ class DeadLetters:
         """
         async with self._one_at_a_time:
             entry = entry_of(await self._dead_letter(message))
-            entry.failures = 0
+            entry.failures, entry.reason = 0, None
             changes: tuple[Change, ...] = (Change(message, "waiting", self._clock(), failures=0),)
             await self._store.submit(messages.change_messages, changes, lambda _done: self._broker.readmit(entry))
 
@@ -58,8 +59,9 @@ class DeadLetters:
         async with self._one_at_a_time:
             row = await self._dead_letter(message)
             entry = entry_of(row)
+            entry.outcome, entry.settled_at = "discarded", self._clock()
             changes: tuple[Change, ...] = (
-                Change(message, "discarded", self._clock(), outcome="discarded", reason=row.reason),
+                Change(message, "discarded", entry.settled_at, outcome="discarded", reason=row.reason),
             )
             await self._store.submit(messages.change_messages, changes, lambda _done: self._tell("discarded", entry))
 

@@ -6,13 +6,15 @@ Here stands only what joins them: a change in the broker is told to the stream, 
 from __future__ import annotations
 
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hyperhive.hive import views
-from hyperhive.hive.broker import Broker, entry_of
+from hyperhive.hive.broker import Broker
 from hyperhive.hive.commands import Commands
 from hyperhive.hive.dead_letters import DeadLetters
+from hyperhive.hive.inbox import entry_of
 from hyperhive.hive.roster import Agent, Roster
 from hyperhive.hive.stream import Stream
 from hyperhive.hive.waiting import Waiting
@@ -24,11 +26,11 @@ from hyperhive.web.sockets import bind_unix
 if TYPE_CHECKING:
     from hyperhive.clock import Clock
     from hyperhive.config import HiveSettings
-    from hyperhive.hive.broker import Happened
     from hyperhive.hive.inbox import Entry
     from hyperhive.hive.layout import Layout
     from hyperhive.hive.lifecycle import Lifecycle
     from hyperhive.hive.limits import Limits
+    from hyperhive.hive.mailbox import Happened
     from hyperhive.hive.operations import Operations
     from hyperhive.runtime.base import Runtime
     from hyperhive.shapes import OperationRow
@@ -78,15 +80,10 @@ class Hive:
     async def load(self) -> None:
         """Read what the pages need to know from the store, and what the broker has to deliver."""
         await self.broker.load()
-        for state, recipient in (("dead", None), ("waiting", OPERATOR)):
-            wanted = messages.Filter(state=state, recipient=recipient, limit=1000)
-            ids = [row.id for row in await self.store.read(messages.page, wanted)]
-            for row in await self.store.read(messages.entries, ids):
-                entry = entry_of(row)
-                if recipient is None:
-                    self.waiting.message(entry, dead=True)
-                else:
-                    self.waiting.mail(entry, acked=False)
+        for row in await self.store.read(messages.entries_in, "dead"):
+            self.waiting.message(entry_of(row), dead=True)
+        for row in await self.store.read(messages.entries_in, "waiting", OPERATOR):
+            self.waiting.mail(entry_of(row), acked=False)
 
     def _poll_changed(self, name: str, parked: bool) -> None:  # noqa: FBT001 - the signature of the callback
         self.lifecycle.poll_changed(name, parked)
@@ -130,14 +127,16 @@ class Hive:
         self.waiting.changed()
 
     def _message_changed(self, what: Happened, entry: Entry) -> None:
-        self.stream.publish("message", views.message_change(what, entry))
+        seen = copy(entry)
+        self.stream.publish("message", lambda: views.message_change(what, seen))
         if entry.recipient == OPERATOR:
             self.waiting.mail(entry, acked=what != "accepted")
         elif what in {"dead", "put_back", "discarded"}:
             self.waiting.message(entry, dead=what == "dead")
         agent = self.roster.agents.get(entry.recipient)
         if agent is not None and what in {"accepted", "handed_out", "put_back"}:
-            self.stream.publish("agent", self.row(agent))
+            # How it is when it is read: only the number of unread messages is news, and it may be old news by then.
+            self.stream.publish("agent", lambda: self.row(agent))
 
     def operation_changed(self, row: OperationRow) -> None:
         """An operation was queued, began or ended."""

@@ -7,7 +7,7 @@ here: a backlog must not fill the memory.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,12 +29,37 @@ class Entry:
     deliveries: int = 0
     failures: int = 0
     not_before: datetime | None = None
+    #: How it ended, why, and when; of one that goes back, why.
+    outcome: str | None = None
+    reason: str | None = None
+    settled_at: datetime | None = None
     #: Instance of the harness that holds it.
     holder: str | None = None
     #: The hand-out that follows was written together with the message.
     hand_out_written: bool = False
     #: An outcome is on its way to the disk.
     closing: bool = False
+    #: It was read at the start of the hive: a harness may be at work on it, and has not said so yet.
+    unclaimed: bool = False
+
+
+def entry_of(row: Any) -> Entry:  # noqa: ANN401 - a row of the store
+    """The broker's picture of a stored message."""
+    return Entry(
+        id=row.id,
+        sender=row.sender,
+        recipient=row.recipient,
+        sent_at=row.sent_at,
+        preview=row.preview,
+        in_reply_to=row.in_reply_to,
+        broadcast_id=row.broadcast_id,
+        deliveries=row.deliveries,
+        failures=row.failures,
+        not_before=row.not_before,
+        outcome=row.outcome,
+        reason=row.reason,
+        settled_at=row.settled_at,
+    )
 
 
 @dataclass(slots=True)
@@ -52,9 +77,13 @@ class Inbox:
         self.waiting[entry.id] = entry
 
     def take(self, most: int, now: datetime, holder: str | None) -> list[Entry]:
-        """Hand out up to `most` messages in order; behind one that backs off, its sender's later ones wait."""
+        """Hand out up to `most` messages, in order for each sender.
+
+        Behind one that backs off, or whose outcome is not on disk yet and may send it back, later ones of its sender
+        wait.
+        """
         taken: list[Entry] = []
-        blocked: set[str] = set()
+        blocked = {entry.sender for entry in self.held.values() if entry.closing}
         for entry in self.waiting.values():
             if len(taken) == most:
                 break
@@ -67,9 +96,26 @@ class Inbox:
         for entry in taken:
             del self.waiting[entry.id]
             entry.deliveries += 1
-            entry.holder = holder
-            self.held[entry.id] = entry
+            self.hold(entry, holder)
         return taken
+
+    def hold(self, entry: Entry, holder: str | None) -> None:
+        """A harness works on a message that is not waiting any more."""
+        entry.holder = holder
+        entry.unclaimed = False
+        self.held[entry.id] = entry
+
+    def claim(self, number: int, now: datetime, holder: str | None) -> Entry | None:
+        """Take what a harness was handed out before the hive restarted under it; None where that cannot be.
+
+        What backs off was judged before: a harness that speaks of it repeats itself.
+        """
+        entry = self.waiting.get(number)
+        if entry is None or not entry.unclaimed or (entry.not_before is not None and entry.not_before > now):
+            return None
+        del self.waiting[number]
+        self.hold(entry, holder)
+        return entry
 
     def put_back(self, entries: Iterable[Entry]) -> None:
         """Let held messages wait again, each in its old place."""

@@ -6,6 +6,8 @@ The directories of an agent are made by the runtime, which knows their owner.
 from __future__ import annotations
 
 import os
+import shutil
+import stat
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,12 +69,22 @@ class Layout:
                 f"runtimeDir {self.run} has more than {_LONGEST} bytes, too many for the sockets below it",
                 "Choose a shorter one",
             )
+        if self.run.is_symlink():
+            before = self.run.readlink()
+            if _is_ours(before):
+                return before
+            self.run.unlink()
         base = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
         short = Path(tempfile.mkdtemp(prefix="hyperhive-", dir=base))
-        if self.run.is_symlink():
-            self.run.unlink()
         self.run.symlink_to(short)
         return short
+
+    def clean(self) -> None:
+        """Take away a short runtime directory; the next start makes another one."""
+        link = self.state / "run"
+        if link.is_symlink() and link.readlink() == self.run:
+            link.unlink()
+            shutil.rmtree(self.run, ignore_errors=True)
 
     @property
     def host_socket(self) -> Path:
@@ -104,3 +116,12 @@ class Layout:
             log=self.log(name),
             credentials=credentials,
         )
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a directory that a link names is one that nobody else could have made or can enter."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077

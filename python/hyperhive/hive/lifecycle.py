@@ -157,9 +157,10 @@ class Lifecycle:
             await hive.runtime.prepare(plan)
             await hive.register_agent(agent.name)
             await hive.runtime.start(plan)
-        except HiveError as error:
-            hive.roster.set_fact(agent, "failed", str(error))
-            raise
+        except (HiveError, OSError) as error:
+            known = error if isinstance(error, HiveError) else _not_started(agent.name, error)
+            hive.roster.set_fact(agent, "failed", str(known))
+            raise known from error
         self._expect_sign(agent.name, _FIRST_SIGN)
 
     async def _stop(self, agent: Agent, grace: float = STOP_GRACE) -> None:
@@ -259,6 +260,11 @@ class Lifecycle:
             running = self._hive.runtime.running()
             await asyncio.gather(*(self._ask_to_leave(name, 0.0) for name in running))
         await self._hive.runtime.close()
+
+
+def _not_started(name: str, error: OSError) -> HiveError:
+    hint = f"Correct it, then: hyperhive start {name}"
+    return HiveError("operation_failed", f"'{name}' cannot be started: {error}", hint)
 
 
 def _describe(code: int) -> str:

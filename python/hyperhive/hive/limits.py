@@ -1,13 +1,15 @@
-"""How much one sender and one inbox may take; over it, 429 with the time after which it is worth trying again."""
+"""How much one message, one sender and one inbox may be; over it, an error that says what to do instead."""
 
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from math import ceil
 from typing import TYPE_CHECKING
 
 from hyperhive.errors import HiveError
+from hyperhive.wire import MAX_BODY
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -48,8 +50,10 @@ class SenderWindow:
         while self.times and (now - self.times[0]).total_seconds() >= _WINDOW:
             self.times.popleft()
         if len(self.times) + count > most:
-            oldest = self.times[0] if self.times else now
-            wait = max(1, ceil(_WINDOW - (now - oldest).total_seconds()))
+            # So many of the oldest must be over a minute old.
+            too_many = min(len(self.times) + count - most, len(self.times))
+            last = self.times[too_many - 1] if too_many else now
+            wait = max(1, ceil(_WINDOW - (now - last).total_seconds()))
             raise HiveError(
                 "too_many_messages",
                 f"'{sender}' has sent {len(self.times)} messages in the last minute; {most} are allowed",
@@ -57,3 +61,29 @@ class SenderWindow:
                 retry_after=wait,
             )
         self.times.extend([now] * count)
+
+    def take_back(self, count: int, at: datetime) -> None:
+        """Uncount messages that were counted at `at`, and were not accepted or had been before."""
+        for _ in range(count):
+            with suppress(ValueError):
+                self.times.remove(at)
+
+
+def check_body(body: str) -> None:
+    """Refuse a body that is too long, or that not every store and page can hold.
+
+    Raises:
+        HiveError: `body_too_large`, `malformed`.
+    """
+    try:
+        size = len(body.encode())
+    except UnicodeEncodeError:
+        raise HiveError("malformed", "the body is no text: it holds half a surrogate pair", "Send UTF-8 text") from None
+    if "\0" in body:
+        raise HiveError("malformed", "the body holds a NUL character", "Write binary data to a file under /shared")
+    if size > MAX_BODY:
+        raise HiveError(
+            "body_too_large",
+            f"the body has {size:,} bytes; {MAX_BODY:,} are allowed",
+            "Write it to a file under /shared and send its path",
+        )

@@ -29,3 +29,5 @@ async def keep_tidy(hive: Hive) -> None:
             _log.info("dropped %d messages that were settled over 30 days ago", dropped)
         except HiveError as error:
             _log.warning("old messages could not be dropped: %s", error)
+        except Exception:  # noqa: BLE001 - the top of a task: the hive goes on
+            _log.exception("old messages could not be dropped")

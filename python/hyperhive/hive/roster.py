@@ -139,7 +139,7 @@ class Roster:
             since=since,
             model=agent.model or agent.settings.model or self.settings.defaults.model,
             port=port,
-            url=f"http://localhost:{self.settings.dashboard.port}/agents/{agent.name}/",
+            url=f"http://localhost:{self.settings.dashboard.port}/#agent/{agent.name}",
             unread=unread,
             wanted=agent.wanted,
             origin=agent.origin,

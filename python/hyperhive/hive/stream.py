@@ -1,6 +1,7 @@
 """What the pages are told: every change, numbered, kept for a while.
 
-One ring for all subscribers. A subscriber remembers how far it has read; it needs no queue of its own and cannot slow
+One ring for all subscribers, and no work for nobody: a change is put into words when the first subscriber reads it. A
+subscriber remembers how far it has read; it needs no queue of its own and cannot slow
 anybody down. Whoever comes back after the ring has moved on, or after a restart (another epoch), is told to resync.
 """
 
@@ -10,12 +11,14 @@ import asyncio
 import json
 import secrets
 from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from hyperhive.clock import rfc3339
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
+    from datetime import datetime
 
     from hyperhive.clock import Clock
     from hyperhive.shapes import StreamType
@@ -26,6 +29,27 @@ RING: Final = 10_000
 _BEAT: Final = 20.0
 
 
+@dataclass(slots=True)
+class _Change:
+    """One change; its frame is made once, at the first reading."""
+
+    seq: int
+    kind: StreamType
+    at: datetime
+    data: dict[str, Any] | Callable[[], dict[str, Any]] | None
+    made: bytes | None = None
+
+    def frame(self, epoch: str) -> bytes:
+        """The change as a server-sent event."""
+        if self.made is None:
+            data = self.data() if callable(self.data) else self.data
+            payload = {"type": self.kind, "seq": self.seq, "epoch": epoch, "at": rfc3339(self.at), "data": data}
+            text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
+            self.made = f"id: {epoch}.{self.seq}\ndata: {text}\n\n".encode("utf-8", "replace")
+            self.data = None
+        return self.made
+
+
 class Stream:
     """The changes of one run of the daemon."""
 
@@ -33,17 +57,19 @@ class Stream:
         self._clock = clock
         self.epoch = secrets.token_hex(6)
         self.seq = 0
-        self._ring: deque[tuple[int, bytes]] = deque(maxlen=RING)
+        self._ring: deque[_Change] = deque(maxlen=RING)
         self._changed = asyncio.Event()
         self._closed = False
 
-    def publish(self, kind: StreamType, data: dict[str, Any]) -> None:
-        """Append a change and wake every subscriber."""
+    def publish(self, kind: StreamType, data: dict[str, Any] | Callable[[], dict[str, Any]]) -> None:
+        """Append a change and wake every subscriber.
+
+        Args:
+            kind: what changed.
+            data: how it is now; a callable is asked when the change is first read, if it ever is.
+        """
         self.seq += 1
-        payload = {"type": kind, "seq": self.seq, "epoch": self.epoch, "at": rfc3339(self._clock()), "data": data}
-        text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
-        frame = f"id: {self.epoch}.{self.seq}\ndata: {text}\n\n".encode("utf-8", "replace")
-        self._ring.append((self.seq, frame))
+        self._ring.append(_Change(self.seq, kind, self._clock(), data))
         self._wake()
 
     def close(self) -> None:
@@ -64,18 +90,18 @@ class Stream:
         """
         position = self.seq if since is None else since
         if (epoch is not None and epoch != self.epoch) or not self._reaches(position):
+            position = self.seq  # before the yield: what is published while it is being sent comes afterwards
             yield self._resync()
-            position = self.seq
         yield b": here\n\n"
         while not self._closed:
             changed = self._changed
             behind = self._after(position)
             if behind is None:
-                yield self._resync()
                 position = self.seq
+                yield self._resync()
             elif behind:
-                position = behind[-1][0]
-                yield b"".join(frame for _seq, frame in behind)
+                position = behind[-1].seq
+                yield b"".join(change.frame(self.epoch) for change in behind)
             else:
                 try:
                     async with asyncio.timeout(_BEAT):
@@ -84,9 +110,9 @@ class Stream:
                     yield b": here\n\n"
 
     def _reaches(self, position: int) -> bool:
-        return position <= self.seq and (position == self.seq or self._ring[0][0] <= position + 1)
+        return position <= self.seq and (position == self.seq or self._ring[0].seq <= position + 1)
 
-    def _after(self, position: int) -> list[tuple[int, bytes]] | None:
+    def _after(self, position: int) -> list[_Change] | None:
         missing = self.seq - position
         if missing > len(self._ring):
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
 from hyperhive.shapes import AuditRow, EventRow, MessageRow
@@ -10,12 +11,14 @@ from hyperhive.store.messages import PREVIEW
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from hyperhive.hive.broker import Happened
     from hyperhive.hive.inbox import Entry
+    from hyperhive.hive.mailbox import Happened
     from hyperhive.store.events import StoredEvent
 
 #: Characters of each string of an event that the stream carries; the whole event is in the history.
 _STREAMED: Final = 2000
+#: Levels of an event's data that are kept.
+_DEEPEST: Final = 50
 
 _STATE: Final[dict[str, str]] = {
     "accepted": "waiting",
@@ -58,6 +61,9 @@ def message_change(what: Happened, entry: Entry) -> dict[str, Any]:
         deliveries=entry.deliveries,
         in_reply_to=entry.in_reply_to,
         broadcast_id=entry.broadcast_id,
+        settled_at=entry.settled_at,
+        outcome=entry.outcome,
+        reason=entry.reason,
         dead_letter=what == "dead",
     )
     return {**row.model_dump(mode="json"), "truncated": len(entry.preview) == PREVIEW}
@@ -80,6 +86,25 @@ def event_change(stored: StoredEvent) -> dict[str, Any]:
 def audit_row(row: Any) -> AuditRow:  # noqa: ANN401 - a row of the store
     """An entry of the audit log."""
     return AuditRow(id=row.id, at=row.at, actor=row.actor, action=row.action, subject=row.subject, detail=row.detail)
+
+
+def clean(value: Any, room: int = _DEEPEST) -> Any:  # noqa: ANN401 - JSON in, JSON out
+    """JSON that everybody can write and read again, of what Python has read as JSON.
+
+    Half surrogate pairs become question marks, what is no number becomes null, what lies too deep an ellipsis: events
+    are an agent's own, and must not keep anybody from reading the list of them.
+    """
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "replace").decode()
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    if isinstance(value, (dict, list)) and not room:
+        return "…"
+    if isinstance(value, dict):
+        return {clean(key): clean(inner, room - 1) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [clean(inner, room - 1) for inner in value]
+    return value
 
 
 def cut(value: Any) -> Any:  # noqa: ANN401 - JSON in, JSON out

@@ -101,7 +101,7 @@ class Waiting:
 
     def _mail(self) -> Iterator[WaitingItem]:
         if self._inbox:
-            first = min(self._inbox.values(), key=lambda entry: entry.id)
+            first = next(iter(self._inbox.values()))  # they come in the order of ids
             count = len(self._inbox)
             title = "1 message for you" if count == 1 else f"{count} messages for you"
             yield WaitingItem(

@@ -59,7 +59,8 @@ def insert_events(connection: Connection, items: list[EventBatch]) -> list[list[
             _events.c.agent == batch.agent, _events.c.instance == batch.instance
         )
         newest = connection.execute(statement).scalar()
-        fresh = [event for event in batch.events if newest is None or event.n > newest]
+        numbered = {event.n: event for event in reversed(batch.events)}
+        fresh = [event for n, event in sorted(numbered.items()) if newest is None or n > newest]
         first = take_ids(connection, "event", len(fresh)) if fresh else 0
         made = [StoredEvent(first + i, batch.agent, event) for i, event in enumerate(fresh)]
         if made:

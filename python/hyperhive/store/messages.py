@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, tuple_, update
+from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, update
 
 from hyperhive.names import OPERATOR
 from hyperhive.store.counters import take_ids
@@ -112,14 +113,24 @@ def _repeat(made: Accepted | None) -> Accepted:
     return Accepted(made.ids, made.recipients, made.broadcast_id, fresh=False)
 
 
+def accepted_before(connection: Connection, sender: str, idempotency_key: str) -> Accepted | None:
+    """The message that a sender's key stands for, if there is one."""
+    return _by_key(connection, {(sender, idempotency_key)}).get((sender, idempotency_key))
+
+
 def _already_accepted(connection: Connection, items: list[NewMessage]) -> dict[tuple[str, str | None], Accepted | None]:
-    keys = {(item.sender, item.idempotency_key) for item in items if item.idempotency_key is not None}
+    return _by_key(
+        connection, {(item.sender, item.idempotency_key) for item in items if item.idempotency_key is not None}
+    )
+
+
+def _by_key(connection: Connection, keys: set[tuple[str, str | None]]) -> dict[tuple[str, str | None], Accepted | None]:
     if not keys:
         return {}
     table = _messages.c
     statement = (
         select(table.sender, table.idempotency_key, table.id, table.recipient, table.broadcast_id)
-        .where(tuple_(table.sender, table.idempotency_key).in_(list(keys)))
+        .where(table.idempotency_key.in_([key for _sender, key in keys]))
         .order_by(table.id)
     )
     found: dict[tuple[str, str | None], list[Any]] = {}
@@ -144,16 +155,28 @@ def mark_handed_out(connection: Connection, items: list[tuple[int, ...]]) -> lis
 
 def change_messages(connection: Connection, items: list[tuple[Change, ...]]) -> list[None]:
     """Write new states; the items of one tuple belong together."""
-    for change in (change for changes in items for change in changes):
-        values: dict[str, Any] = {"state": change.state, "not_before": change.not_before, "reason": change.reason}
-        if change.outcome is not None:
-            values["outcome"] = change.outcome
-        if change.failures is not None:
-            values["failures"] = change.failures
-        if change.state in {"settled", "discarded"}:
-            values["settled_at"] = change.at
-        connection.execute(update(_messages).where(_messages.c.id == change.id).values(values))
+    rows = [_changed_columns(change) for changes in items for change in changes]
+    for columns, alike in groupby(rows, key=tuple):
+        values: dict[str, Any] = {name: bindparam(f"b_{name}") for name in columns if name != "id"}
+        statement = update(_messages).where(_messages.c.id == bindparam("b_id")).values(values)
+        connection.execute(statement, [{f"b_{name}": value for name, value in row.items()} for row in alike])
     return [None] * len(items)
+
+
+def _changed_columns(change: Change) -> dict[str, Any]:
+    columns: dict[str, Any] = {
+        "id": change.id,
+        "state": change.state,
+        "not_before": change.not_before,
+        "reason": change.reason,
+    }
+    if change.outcome is not None:
+        columns["outcome"] = change.outcome
+    if change.failures is not None:
+        columns["failures"] = change.failures
+    if change.state in {"settled", "discarded"}:
+        columns["settled_at"] = change.at
+    return columns
 
 
 def acknowledge(connection: Connection, items: list[tuple[tuple[int, ...], datetime]]) -> list[Sequence[Row[Any]]]:
@@ -173,6 +196,14 @@ def acknowledge(connection: Connection, items: list[tuple[tuple[int, ...], datet
 def unsettled(connection: Connection) -> Sequence[Row[Any]]:
     """Every message that an agent has not done, as the broker keeps it, in the order of ids."""
     statement = _for_broker().where(_messages.c.state == "waiting", _messages.c.recipient != OPERATOR)
+    return connection.execute(statement.order_by(_messages.c.id)).all()
+
+
+def entries_in(connection: Connection, state: str, recipient: str | None = None) -> Sequence[Row[Any]]:
+    """Messages in a state (of one recipient), as the broker keeps them, in the order of ids."""
+    statement = _for_broker().where(_messages.c.state == state)
+    if recipient is not None:
+        statement = statement.where(_messages.c.recipient == recipient)
     return connection.execute(statement.order_by(_messages.c.id)).all()
 
 
@@ -199,7 +230,9 @@ def _entry_columns() -> list[Any]:
         table.failures,
         table.not_before,
         table.state,
+        table.outcome,
         table.reason,
+        table.settled_at,
     ]
 
 

@@ -87,7 +87,8 @@ class Store:
 
     async def close(self) -> None:
         """Commit what is queued and close. What was accepted before is on disk afterwards."""
-        await asyncio.to_thread(self.writer.close)
+        self.writer.finish()
+        await asyncio.to_thread(self.writer.join)
         self._readers.shutdown(wait=True, cancel_futures=True)
         self._engine.dispose()
         self._readers_engine.dispose()

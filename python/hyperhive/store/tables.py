@@ -66,7 +66,8 @@ class MessageRow(SQLModel, table=True):
         _one_of("state", MessageState),
         Index("messages_of_recipient", "recipient", "state", "id"),
         Index("messages_of_sender", "sender", "id"),
-        Index("messages_once", "sender", "idempotency_key", "recipient", unique=True),
+        # The key first: it is looked up for a batch of sends at once, and hardly two senders have the same.
+        Index("messages_once", "idempotency_key", "sender", "recipient", unique=True),
     )
 
     id: int = Field(sa_column=Column(BigId, primary_key=True, autoincrement=False))

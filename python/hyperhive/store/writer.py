@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 
 from hyperhive.errors import HiveError
 
@@ -97,12 +97,15 @@ class Writer:
         if not self._closed:
             self._queue.put(_Job(operation, item, None, None))
 
-    def close(self) -> None:
-        """Commit what is queued, then end the thread. Blocks."""
+    def finish(self) -> None:
+        """Take nothing more; the thread ends once what is queued is committed. Called in the loop, as `submit` is."""
         if not self._closed:
             self._closed = True
             self._queue.put(None)
-            self._thread.join()
+
+    def join(self) -> None:
+        """Wait for the thread. Blocks."""
+        self._thread.join()
 
     def _run(self) -> None:
         jobs: list[_Job] = []
@@ -167,10 +170,8 @@ def storage_error(error: Exception) -> Exception:
         return HiveError(
             "storage_full", "the disk of the hive's state directory is full", "Free some room; then send again"
         )
-    if "readonly" in text or "unable to open" in text or "disk I/O error" in text:
-        return HiveError(
-            "storage_unavailable", f"the hive's database cannot be written: {text}", "See the daemon's log"
-        )
+    if isinstance(error, (OperationalError, InterfaceError)) and not text.startswith("no such "):
+        return HiveError("storage_unavailable", f"the hive's database refuses: {text}", "See the daemon's log")
     return error
 
 
@@ -180,7 +181,10 @@ def _deliver(jobs: list[_Job], results: list[Any]) -> None:
         if failed and job.future is None:
             _log.warning("a note could not be written: %s", result)
         if not failed and job.then is not None:
-            job.then(result)
+            try:
+                job.then(result)
+            except Exception:  # noqa: BLE001 - it is on disk; and whoever waits for the others of the batch must hear
+                _log.exception("what follows a commit failed")
         if job.future is not None and not job.future.done():
             if failed:
                 job.future.set_exception(result)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _BY_STATUS = {
+    400: ("malformed", "the request cannot be read", "Send JSON; see /openapi.json for its form"),
     404: ("not_found", "there is no such page or route", "See /openapi.json for what there is"),
     405: ("method_not_allowed", "this route does not take that method", "See /openapi.json for what there is"),
     413: ("body_too_large", "the request is too large", "Send less at a time"),
@@ -70,8 +71,7 @@ def _field(loc: tuple[str | int, ...]) -> str:
 async def _http_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101
     code, message, hint = _BY_STATUS.get(error.status_code, ("malformed", str(error.detail), ""))
-    answer = HiveError(code, message, hint)
-    return JSONResponse(answer.to_json(), status_code=error.status_code, headers=error.headers)
+    return error_response(HiveError(code, message, hint), error.headers)
 
 
 async def _mistake(request: Request, error: Exception) -> JSONResponse:

@@ -36,7 +36,7 @@ def bind_unix(path: Path, mode: int, owner: tuple[int, int] | None = None) -> so
         owner: uid and gid, if not our own.
 
     Raises:
-        HiveError: `path_too_long`.
+        HiveError: `path_too_long`; `operation_failed` with the system's word.
     """
     if len(os.fsencode(path)) > MAX_SOCKET_PATH:
         raise HiveError(
@@ -44,21 +44,33 @@ def bind_unix(path: Path, mode: int, owner: tuple[int, int] | None = None) -> so
             f"the socket path {path} has more than {MAX_SOCKET_PATH} bytes, which Linux does not allow",
             "Set a shorter runtimeDir or stateDir",
         )
+    try:
+        return _bound(path, mode, owner)
+    except OSError as error:
+        raise HiveError(
+            "operation_failed", f"the socket {path} cannot be made: {error.strerror}", "Look at its directory"
+        ) from None
+
+
+def _bound(path: Path, mode: int, owner: tuple[int, int] | None) -> socket.socket:
     path.unlink(missing_ok=True)
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     old = os.umask(0o177)
     try:
         made.bind(str(path))
+        if owner is not None and os.geteuid() == 0:
+            os.chown(path, *owner)
+        path.chmod(mode)
+        made.listen(_BACKLOG)
+    except OSError:
+        made.close()
+        raise
     finally:
         os.umask(old)
-    if owner is not None and os.geteuid() == 0:
-        os.chown(path, *owner)
-    path.chmod(mode)
-    made.listen(_BACKLOG)
     return made
 
 
-async def bind_tcp(port: int) -> list[socket.socket]:
+async def bind_tcp(port: int, kept: dict[str, socket.socket] | None = None) -> list[socket.socket]:
     """Make listening sockets on 127.0.0.1 and ::1, waiting a while for a port that is still taken.
 
     Both families, because with one of them free another process could sit where `localhost` leads. A machine without
@@ -66,6 +78,7 @@ async def bind_tcp(port: int) -> list[socket.socket]:
 
     Args:
         port: 0 lets the kernel choose one, the same for both.
+        kept: sockets by `kept_name` that were left from before; those of this port are taken out and used.
 
     Raises:
         HiveError: `port_taken`, after about 22 seconds.
@@ -73,7 +86,7 @@ async def bind_tcp(port: int) -> list[socket.socket]:
     wait = _FIRST_WAIT
     for attempt in range(1, _TRIES + 1):
         try:
-            return _bind_both(port)
+            return _bind_both(port, {} if kept is None else kept)
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise HiveError(
@@ -92,17 +105,28 @@ async def bind_tcp(port: int) -> list[socket.socket]:
     )
 
 
-def _bind_both(port: int) -> list[socket.socket]:
-    first = _bind_one(socket.AF_INET, "127.0.0.1", port)
+def kept_name(listener: socket.socket) -> str:
+    """The name under which a TCP listener outlives the daemon: `tcp-7000-v4`."""
+    return _name(listener.family, listener.getsockname()[1])
+
+
+def _name(family: int, port: int) -> str:
+    return f"tcp-{port}-{'v6' if family == socket.AF_INET6 else 'v4'}"
+
+
+def _bind_both(port: int, kept: dict[str, socket.socket]) -> list[socket.socket]:
+    first = kept.get(_name(socket.AF_INET, port)) or _bind_one(socket.AF_INET, "127.0.0.1", port)
     chosen = first.getsockname()[1]
     try:
-        return [first, _bind_one(socket.AF_INET6, "::1", chosen)]
+        second = kept.get(_name(socket.AF_INET6, chosen)) or _bind_one(socket.AF_INET6, "::1", chosen)
     except OSError as error:
         if error.errno in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}:
             _log.warning("this machine has no ::1; port %d listens on 127.0.0.1 alone", chosen)
             return [first]
-        first.close()
+        if first not in kept.values():
+            first.close()
         raise
+    return [first, second]
 
 
 def _bind_one(family: socket.AddressFamily, host: str, port: int) -> socket.socket:

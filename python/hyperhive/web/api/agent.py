@@ -12,8 +12,10 @@ from starlette.responses import Response
 from hyperhive.errors import HiveError
 from hyperhive.hive.hive import Hive
 from hyperhive.hive.roster import Agent
+from hyperhive.hive.views import clean
 from hyperhive.store.events import EventBatch, NewEvent
 from hyperhive.web.answers import make_app
+from hyperhive.web.api.direct import add_direct
 from hyperhive.wire import (
     CommandsAnswer,
     CommandsRequest,
@@ -94,15 +96,13 @@ def agent_app(hive: Hive) -> FastAPI:
 
 
 def _add_messages(app: FastAPI, hive: Hive) -> None:
-    @app.post("/v1/messages", status_code=201)
-    async def send(agent: Caller, body: SendRequest) -> SendAnswer:
+    async def send(agent: Caller, body: SendRequest, request: Request) -> SendAnswer:  # noqa: ARG001
         """Send a message; answered once it is on disk."""
         made = await hive.broker.send(
             agent.name, body.to, body.body, in_reply_to=body.in_reply_to, idempotency_key=body.idempotency_key
         )
         return SendAnswer(id=made.ids[0], broadcast_id=made.broadcast_id, recipients=list(made.recipients))
 
-    @app.post("/v1/recv")
     async def recv(agent: Caller, body: RecvRequest, request: Request) -> RecvAnswer:
         """Receive messages, waiting for one if asked to."""
         deliveries, unread = await unless_gone(
@@ -113,11 +113,14 @@ def _add_messages(app: FastAPI, hive: Hive) -> None:
         )
         return RecvAnswer(deliveries=deliveries, unread=unread)
 
-    @app.post("/v1/outcome")
-    async def outcome(agent: Caller, body: OutcomeRequest) -> OutcomeAnswer:
+    async def outcome(agent: Caller, body: OutcomeRequest, request: Request) -> OutcomeAnswer:  # noqa: ARG001
         """Say how a turn ended."""
         done = await hive.broker.outcome(agent.name, body.ids, body.outcome, body.reason)
         return OutcomeAnswer(accepted=done.accepted, dead_letters=done.dead)
+
+    add_direct(app, "/v1/messages", SendRequest, _caller, send, 201)
+    add_direct(app, "/v1/recv", RecvRequest, _caller, recv)
+    add_direct(app, "/v1/outcome", OutcomeRequest, _caller, outcome)
 
 
 def _add_self(app: FastAPI, hive: Hive) -> None:
@@ -140,7 +143,7 @@ def _add_self(app: FastAPI, hive: Hive) -> None:
     @app.post("/v1/events")
     async def events(agent: Caller, body: EventsRequest) -> Ok:
         """Hand over events of turns."""
-        made = tuple(NewEvent(e.n, e.at, e.kind, e.turn, e.data) for e in body.events)
+        made = tuple(NewEvent(e.n, e.at, e.kind, e.turn, clean(e.data)) for e in body.events)
         await hive.take_events(EventBatch(agent.name, body.instance, made))
         return Ok()
 

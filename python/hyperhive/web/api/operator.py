@@ -84,11 +84,12 @@ def _add_overview(app: FastAPI, hive: Hive) -> None:
     @app.get("/api/state")
     async def state() -> StateSnapshot:
         """Everything at one instant; follow the stream from its `seq` on."""
+        # The number first: what happens while the messages are read comes again with the stream, which harms nobody.
+        seq = hive.stream.seq
         recent = await _page(hive, messages.Filter(limit=100))
-        # No await below: the snapshot and its number belong together.
         return StateSnapshot(
             epoch=hive.stream.epoch,
-            seq=hive.stream.seq,
+            seq=seq,
             hive=HiveInfo(
                 name=hive.name,
                 version=__version__,

@@ -64,7 +64,7 @@ def _messages() -> None:
     )
     op.create_index("messages_of_recipient", "messages", ["recipient", "state", "id"])
     op.create_index("messages_of_sender", "messages", ["sender", "id"])
-    op.create_index("messages_once", "messages", ["sender", "idempotency_key", "recipient"], unique=True)
+    op.create_index("messages_once", "messages", ["idempotency_key", "sender", "recipient"], unique=True)
 
 
 def _events() -> None:

@@ -1,0 +1,108 @@
+"""What becomes of messages that were handed out: settled, sent back, or counted as failed until they are dead letters.
+
+An outcome is written first and changes the memory after the commit. While it is on its way its messages are `closing`:
+nothing else may happen to them, and later ones of the same sender wait for what it will be.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from hyperhive.store import messages
+from hyperhive.store.messages import Change
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from hyperhive.clock import Clock
+    from hyperhive.hive.bodies import Bodies
+    from hyperhive.hive.inbox import Entry
+    from hyperhive.hive.limits import Limits
+    from hyperhive.hive.mailbox import Happened, Mailbox
+    from hyperhive.store.store import Store
+
+
+class Outcomes:
+    """Writes the ends of turns.
+
+    Args:
+        store: where they are written.
+        bodies: forgets those of messages that are done.
+        clock: the time.
+        limits: how often a message may fail, and how long it backs off.
+        tell: called after each change with what happened and the message.
+    """
+
+    def __init__(
+        self, store: Store, bodies: Bodies, clock: Clock, limits: Limits, tell: Callable[[Happened, Entry], None]
+    ) -> None:
+        self._store = store
+        self._bodies = bodies
+        self._clock = clock
+        self._limits = limits
+        self._tell = tell
+
+    async def settle(self, box: Mailbox, entries: Sequence[Entry], outcome: str, reason: str | None) -> None:
+        """The messages are done."""
+        if not entries:
+            return
+        now = self._clock()
+        changes = tuple(Change(entry.id, "settled", now, outcome=outcome, reason=reason) for entry in entries)
+
+        def done(_result: None) -> None:
+            for entry in entries:
+                entry.outcome, entry.reason, entry.settled_at = outcome, reason, now
+                self._forget(box, entry)
+                self._tell("settled", entry)
+
+        await self._write(box, changes, entries, done)
+
+    async def give_back(self, box: Mailbox, failed: Entry | None, others: Sequence[Entry], reason: str) -> list[int]:
+        """Count a failed turn for one message, then let the others of the turn go back uncounted.
+
+        Not before: of the same sender's messages none may overtake the one that is about to back off.
+
+        Returns:
+            The ids that became dead letters.
+        """
+        if failed is None:
+            box.put_back(others)
+            return []
+        now = self._clock()
+        dead = failed.failures + 1 >= self._limits.attempts
+        due = None if dead else now + timedelta(seconds=self._limits.back_off * 2**failed.failures)
+        state = "dead" if dead else "waiting"
+        change = Change(failed.id, state, now, reason=reason, failures=failed.failures + 1, not_before=due)
+
+        def done(_result: None) -> None:
+            failed.failures += 1
+            failed.not_before, failed.reason = due, reason
+            if dead:
+                self._forget(box, failed)
+                self._tell("dead", failed)
+            box.put_back(others if dead else [failed, *others])
+
+        await self._write(box, (change,), [failed, *others], done)
+        return [failed.id] if dead else []
+
+    async def _write(
+        self, box: Mailbox, changes: tuple[Change, ...], entries: Sequence[Entry], done: Callable[[Any], None]
+    ) -> None:
+        def ended(written: asyncio.Future[None]) -> None:
+            # What could not be written did not happen, whether or not somebody still waits for it.
+            if written.cancelled() or written.exception() is not None:
+                for entry in entries:
+                    entry.closing = False
+                box.offer()
+
+        written = self._store.submit(messages.change_messages, changes, done)
+        for entry in entries:
+            entry.closing = True
+        written.add_done_callback(ended)
+        await asyncio.shield(written)
+
+    def _forget(self, box: Mailbox, entry: Entry) -> None:
+        box.forget(entry)
+        self._bodies.drop(entry.id)

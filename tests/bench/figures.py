@@ -1,0 +1,103 @@
+"""What is measured, what is asked of it, and how rounds become a figure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from statistics import median
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One row of the table.
+
+    Attributes:
+        group: the benchmark that measures it, the word for `--only`.
+        what: for people.
+        goal: the bound, None where the figure only explains others.
+        at_least: whether the bound is a lower one.
+    """
+
+    group: str
+    what: str
+    unit: str
+    goal: float | None = None
+    at_least: bool = False
+
+    def met(self, value: float) -> bool | None:
+        """Whether the goal is reached."""
+        if self.goal is None:
+            return None
+        return value >= self.goal if self.at_least else value <= self.goal
+
+
+FIGURES: Final[dict[str, Figure]] = {
+    "delivery_p50": Figure("delivery", "send until the parked recv returns, 100 agents, p50", "ms", 2.5),
+    "delivery_p99": Figure("delivery", "  the same, p99", "ms", 5),
+    "sends": Figure("sends", "durable sends, 50 senders, nobody receives", "/s", 4000, at_least=True),
+    "sends_p99": Figure("sends", "  one of them until it is answered, p99", "ms"),
+    "sends_cpu": Figure("sends", "  processor time of the daemon for one of them", "µs"),
+    "sends_received": Figure("sends", "  sends while 50 others receive and settle each", "/s"),
+    "daemon_rss_loaded": Figure("sends", "  daemon RSS after it, all undelivered", "MiB"),
+    "burst_p99": Figure("burst", "burst of 30 agents, 5 messages each, p99 from its start until received", "ms", 100),
+    "warm_request": Figure("claude", "send until the first request at the model, warm session", "ms", 60),
+    "resumed_request": Figure("claude", "  the same, session to be resumed", "ms", 700),
+    "harness_rss": Figure("claude", "harness with nothing to do, RSS", "MiB", 78),
+    "harness_rss_used": Figure("claude", "  after its turns, session warm", "MiB"),
+    "daemon_rss": Figure("idle", "daemon with 50 idle agents, RSS", "MiB", 90),
+    "idle_cpu": Figure("idle", "  its processor time, share of a core", "%", 0.2),
+    "parked_cpu": Figure("idle", "  the same without the polls that follow each other", "%"),
+    "idle_wakeups": Figure("idle", "  its wake-ups", "/s"),
+    "idle_statements": Figure("idle", "  its database statements", "", 0),
+    "list": Figure("list", "`hyperhive list` with 100 agents, whole process", "s", 0.6),
+}
+GROUPS: Final = tuple(dict.fromkeys(figure.group for figure in FIGURES.values()))
+
+
+@dataclass
+class Results:
+    """What was measured, by figure; by group: why it failed, and how many cores other programs used meanwhile."""
+
+    rounds: dict[str, list[float]] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    others: dict[str, float] = field(default_factory=dict)
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    def add(self, name: str, values: Sequence[float]) -> None:
+        """Add rounds of a figure."""
+        self.rounds.setdefault(name, []).extend(values)
+
+    def as_json(self) -> dict[str, Any]:
+        """All figures: the median of the rounds, their extremes, and the rounds."""
+        made = {}
+        for name, figure in FIGURES.items():
+            if not (rounds := self.rounds.get(name)):
+                continue
+            value = median(rounds)
+            made[name] = {
+                "what": figure.what.strip(),
+                "unit": figure.unit,
+                "goal": figure.goal,
+                "atLeast": figure.at_least,
+                "median": round(value, 3),
+                "min": round(min(rounds), 3),
+                "max": round(max(rounds), 3),
+                "rounds": [round(one, 3) for one in rounds],
+                "met": figure.met(value),
+            }
+        return {"figures": made, "failed": self.failed, "othersUsedCores": self.others, "notes": self.notes}
+
+
+def table(report: dict[str, Any]) -> str:
+    """The same for people."""
+    lines = [f"{'':66}{'median':>9}  {'min … max':<19} goal"]
+    for name, row in report["figures"].items():
+        goal = "" if row["goal"] is None else f"{'≥' if row['atLeast'] else '≤'} {row['goal']:g} {row['unit']}"
+        verdict = {True: "", False: "  MISSED", None: ""}[row["met"]]
+        spread = f"{row['min']:g} … {row['max']:g} {row['unit']}"
+        lines.append(f"{FIGURES[name].what:66}{row['median']:>9g}  {spread:<19} {goal}{verdict}")
+    lines += [f"{group}: could not be measured: {why}" for group, why in report["failed"].items()]
+    return "\n".join(lines)

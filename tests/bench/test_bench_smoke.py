@@ -1,0 +1,50 @@
+"""`make bench` runs at all and prints every figure. No goal is asserted: a test machine has other things to do."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+_BENCH = Path(__file__).parent
+_SANE = {
+    "delivery_p50": (0.1, 1000),
+    "delivery_p99": (0.1, 5000),
+    "sends": (10, 1_000_000),
+    "sends_p99": (0.1, 60_000),
+    "sends_cpu": (1, 100_000),
+    "sends_received": (1, 1_000_000),
+    "daemon_rss_loaded": (20, 1000),
+    "burst_p99": (1, 60_000),
+    "warm_request": (1, 60_000),
+    "resumed_request": (1, 60_000),
+    "harness_rss": (20, 1000),
+    "harness_rss_used": (20, 1000),
+    "daemon_rss": (20, 1000),
+    "idle_cpu": (0, 100),
+    "parked_cpu": (0, 100),
+    "idle_wakeups": (0, 100_000),
+    "idle_statements": (0, 0),
+    "list": (0.01, 60),
+}
+
+
+@pytest.mark.timeout(180)
+def test_a_quick_run_prints_every_figure(tmp_path: Path) -> None:
+    report = tmp_path / "bench.json"
+    command = [sys.executable, str(_BENCH / "run.py"), "--quick", "--json", str(report)]
+
+    ran = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+
+    assert ran.returncode == 0, ran.stderr
+    made = json.loads(report.read_text(encoding="utf-8"))
+    assert made["failed"] == {}
+    assert made["machine"]["cores"] >= 1
+    assert set(made["figures"]) == set(_SANE)
+    for name, (least, most) in _SANE.items():
+        figure = made["figures"][name]
+        assert least <= figure["min"] <= figure["median"] <= figure["max"] <= most, f"{name}: {figure}"
+        assert figure["what"] in ran.stderr
