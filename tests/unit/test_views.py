@@ -63,7 +63,9 @@ def test_every_change_of_a_message_has_a_state() -> None:
 
 
 def test_a_long_body_is_said_to_be_cut() -> None:
-    assert views.message_change("accepted", Entry(1, "a", "b", _AT, preview="x" * PREVIEW))["truncated"] is True
+    for length, truncated in ((PREVIEW, False), (PREVIEW + 1, True)):
+        shown = views.message_change("accepted", Entry(1, "a", "b", _AT, preview="x" * length))
+        assert (shown["body"], shown["truncated"]) == ("x" * PREVIEW, truncated)
     assert views.message_change("accepted", Entry(1, "a", "b", _AT, preview="x"))["truncated"] is False
 
 

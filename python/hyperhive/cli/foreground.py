@@ -41,7 +41,7 @@ def run_serve(config: Path) -> None:
     def ready(hive: Ready) -> None:
         note(f"ready: {len(settings.agents)} agents, runtime {hive.runtime}, port {hive.port}, {hive.host_socket}")
 
-    asyncio.run(run(settings, on_ready=ready))
+    asyncio.run(run(settings, on_ready=ready, reread=lambda: load_settings(config)))
 
 
 def run_up(config: Path | None, state_dir: Path | None, port: int | None) -> None:

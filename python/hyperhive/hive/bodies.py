@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from hyperhive.store import messages
+from hyperhive.wire import Delivery
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from hyperhive.hive.inbox import Entry
     from hyperhive.store.store import Store
 
 #: Bytes kept at most.
@@ -44,3 +46,20 @@ class Bodies:
         if missing:
             found.update(await self._store.read(messages.bodies, missing))
         return found
+
+    async def deliveries(self, entries: Sequence[Entry]) -> list[Delivery]:
+        """Messages as their recipient gets them."""
+        bodies = await self.of([entry.id for entry in entries])
+        return [_delivery(entry, bodies[entry.id]) for entry in entries]
+
+
+def _delivery(entry: Entry, body: str) -> Delivery:
+    return Delivery(
+        id=entry.id,
+        **{"from": entry.sender},
+        body=body,
+        sent_at=entry.sent_at,
+        in_reply_to=entry.in_reply_to,
+        broadcast_id=entry.broadcast_id,
+        redelivered=entry.deliveries > 1,
+    )

@@ -8,7 +8,6 @@ done, changed only after the commit, in callbacks that run whether or not the ca
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hyperhive.errors import HiveError
@@ -17,11 +16,10 @@ from hyperhive.hive.directory import resolve_recipients
 from hyperhive.hive.inbox import Entry, entry_of
 from hyperhive.hive.limits import Limits, SenderWindow, check_body
 from hyperhive.hive.mailbox import Mailbox
-from hyperhive.hive.outcomes import Outcomes
+from hyperhive.hive.outcomes import Outcome, Outcomes
 from hyperhive.names import EVERYONE, OPERATOR, SYSTEM
 from hyperhive.store import messages
 from hyperhive.store.messages import Accepted, NewMessage
-from hyperhive.wire import Delivery, OutcomeKind
 
 if TYPE_CHECKING:
     import asyncio
@@ -32,14 +30,7 @@ if TYPE_CHECKING:
     from hyperhive.hive.directory import Directory
     from hyperhive.hive.mailbox import Happened
     from hyperhive.store.store import Store
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What an outcome did: the messages it was about, and those that became dead letters."""
-
-    accepted: list[int]
-    dead: list[int]
+    from hyperhive.wire import Delivery, OutcomeKind
 
 
 class Broker:
@@ -120,7 +111,7 @@ class Broker:
         for name in recipients:
             self._box(name).coming += 1
         future = self._store.submit(messages.insert_messages, new, lambda made: self._accepted(new, made))
-        future.add_done_callback(lambda done: self._arrived(new, done))
+        future.add_done_callback(lambda done: self._refused(new, done))
         return await future
 
     def _admit(self, sender: str, to: str, now: datetime) -> tuple[str, ...]:
@@ -145,7 +136,9 @@ class Broker:
                 )
 
     def _accepted(self, new: NewMessage, made: Accepted) -> None:
+        self._arrived(new)
         if not made.fresh:
+            self._uncount(new)
             return
         for number, name in zip(made.ids, made.recipients, strict=True):
             entry = Entry(
@@ -153,7 +146,7 @@ class Broker:
                 sender=new.sender,
                 recipient=name,
                 sent_at=new.sent_at,
-                preview=new.body[: messages.PREVIEW],
+                preview=new.body[: messages.PREVIEW + 1],
                 in_reply_to=new.in_reply_to,
                 broadcast_id=made.broadcast_id,
                 hand_out_written=name in new.handed_to,
@@ -163,11 +156,18 @@ class Broker:
                 self._bodies.keep(number, new.body)
                 self._box(name).add(entry)
 
-    def _arrived(self, new: NewMessage, done: asyncio.Future[Accepted]) -> None:
+    def _refused(self, new: NewMessage, done: asyncio.Future[Accepted]) -> None:
+        if not done.cancelled() and done.exception() is not None:
+            self._arrived(new)
+            self._uncount(new)
+
+    def _arrived(self, new: NewMessage) -> None:
+        """It is not on its way any more; in the same step in which it is in the inbox, or else it would count twice."""
         for name in new.recipients:
             self._box(name).coming -= 1
-        refused = not done.cancelled() and (done.exception() is not None or not done.result().fresh)
-        if refused and (window := self._windows.get(new.sender)):
+
+    def _uncount(self, new: NewMessage) -> None:
+        if window := self._windows.get(new.sender):
             window.take_back(len(new.recipients), new.sent_at)
 
     # --- recv
@@ -192,9 +192,8 @@ class Broker:
         taken = box.take(most, instance)
         if not taken and wait > 0 and not self._closed:
             taken = await box.park(wait, most, instance)
-        bodies = await self._bodies.of([entry.id for entry in taken])
-        unread = len(box.inbox.waiting)
-        return [_delivery(entry, bodies[entry.id]) for entry in taken], unread
+        deliveries = await self._bodies.deliveries(taken)
+        return deliveries, len(box.inbox.waiting)
 
     async def _reclaim(self, box: Mailbox, holding: Sequence[int], instance: str | None) -> None:
         now = self._clock()
@@ -286,15 +285,3 @@ class Broker:
         if box is None:
             box = self._boxes[name] = Mailbox(self._clock, self._handed_out, self._tell)
         return box
-
-
-def _delivery(entry: Entry, body: str) -> Delivery:
-    return Delivery(
-        id=entry.id,
-        **{"from": entry.sender},
-        body=body,
-        sent_at=entry.sent_at,
-        in_reply_to=entry.in_reply_to,
-        broadcast_id=entry.broadcast_id,
-        redelivered=entry.deliveries > 1,
-    )

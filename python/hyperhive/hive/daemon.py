@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import grp
 import logging
 import os
 import signal
@@ -17,11 +18,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from hyperhive.clock import utc_now
+from hyperhive.errors import HiveError
 from hyperhive.hive import systemd
 from hyperhive.hive.hive import Hive
 from hyperhive.hive.layout import Layout
 from hyperhive.hive.lifecycle import Lifecycle
 from hyperhive.hive.operations import Operations
+from hyperhive.hive.reload import reload_when
 from hyperhive.hive.retention import keep_tidy
 from hyperhive.store.engine import sqlite_url
 from hyperhive.store.owner import StateDirOwner
@@ -68,13 +71,14 @@ class Ready:
     port: int
 
 
-async def run(
+async def run(  # noqa: PLR0913 - what a caller may want, all but the first by name
     settings: HiveSettings,
     *,
     on_ready: Callable[[Ready], None] | None = None,
     on_progress: Callable[[str], None] | None = None,
     runtime: Runtime | None = None,
     limits: Limits | None = None,
+    reread: Callable[[], HiveSettings] | None = None,
 ) -> None:
     """Serve a hive until SIGTERM, SIGINT or cancellation.
 
@@ -83,6 +87,7 @@ async def run(
         on_ready: called once everything listens and every agent was started.
         on_progress: called with a word about each step of the start.
         runtime: one that is there already, for tests; by default the one that the settings name.
+        reread: reads the settings anew at a SIGHUP; without it there is no reload.
         limits: how much agents may send and have waiting, for measurements; by default those of the broker.
 
     Raises:
@@ -91,8 +96,13 @@ async def run(
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     handled = [number for number in (signal.SIGTERM, signal.SIGINT) if _handle(loop, number, stop)]
+    reload = (asyncio.Event(), reread) if reread else None
+    if reload and _handle(loop, signal.SIGHUP, reload[0]):
+        handled.append(signal.SIGHUP)
     try:
-        await _serve(settings, stop, on_ready or _ignore, on_progress or _ignore, runtime=runtime, limits=limits)
+        await _serve(
+            settings, stop, on_ready or _ignore, on_progress or _ignore, runtime=runtime, limits=limits, reload=reload
+        )
     except BaseExceptionGroup as group:
         raise _alone(group) from None
     finally:
@@ -108,6 +118,7 @@ async def _serve(  # noqa: PLR0913 - what `run` was given
     *,
     runtime: Runtime | None,
     limits: Limits | None,
+    reload: tuple[asyncio.Event, Callable[[], HiveSettings]] | None,
 ) -> None:
     os.umask(0o077)
     async with AsyncExitStack() as stack:
@@ -144,6 +155,8 @@ async def _serve(  # noqa: PLR0913 - what `run` was given
         try:
             port = await _open(hive, stop, on_progress)
             if port is not None:
+                if reload:
+                    background.append(group.create_task(reload_when(reload[0], hive, reload[1]), name="reload"))
                 _freeze()
                 on_ready(_ready(hive, port))
                 systemd.notify("READY=1")
@@ -176,7 +189,7 @@ async def _open(hive: Hive, stop: asyncio.Event, on_progress: Callable[[str], No
     port: int = tcp[0].getsockname()[1]
     hive.settings.dashboard.port = port
     await hive.listeners.add("dashboard", tcp, OperatorGate(app, hive.token, hive.settings.dashboard.allowed_hosts))
-    await hive.listeners.add("host", [bind_unix(hive.layout.host_socket, 0o600)], OperatorGate(app, None))
+    await hive.listeners.add("host", [_host_socket(hive)], OperatorGate(app, None))
     count = sum(agent.wanted == "running" and not agent.tombstone for agent in hive.roster.agents.values())
     on_progress(f"starting {count} agents" if count != 1 else "starting 1 agent")
     await hive.lifecycle.reconcile()
@@ -204,6 +217,22 @@ async def _close(hive: Hive) -> None:
     hive.operations.cancel_all()
     await hive.lifecycle.close()
     hive.close()
+
+
+def _host_socket(hive: Hive) -> socket.socket:
+    """The operator's socket: our own, or of everybody in the group that the settings name."""
+    group = hive.settings.group
+    if group is None or os.geteuid() != 0:
+        return bind_unix(hive.layout.host_socket, 0o600)
+    try:
+        gid = grp.getgrnam(group).gr_gid
+    except KeyError:
+        raise HiveError(
+            "bad_config", f"group: there is no group {group!r} on this host", "Make it, or leave it out"
+        ) from None
+    os.chown(hive.layout.run, 0, gid)
+    hive.layout.run.chmod(0o750)
+    return bind_unix(hive.layout.host_socket, 0o660, (0, gid))
 
 
 def _keep_listeners(tcp: list[socket.socket], kept: dict[str, socket.socket]) -> None:

@@ -123,7 +123,8 @@ class Hive:
     # --- changes
 
     def _agent_changed(self, agent: Agent) -> None:
-        self.stream.publish("agent", self.row(agent))
+        gone = {"name": agent.name, "removed": True}
+        self.stream.publish("agent", gone if agent.tombstone else self.row(agent))
         self.waiting.changed()
 
     def _message_changed(self, what: Happened, entry: Entry) -> None:

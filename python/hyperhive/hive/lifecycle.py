@@ -72,21 +72,27 @@ class Lifecycle:
             declared = hive.settings.agents.get(row.name)
             if row.origin == "declared" and declared is None and row.tombstone_at is None:
                 await hive.store.submit(agents.bury, Tombstone(row.name, now))
+            tombstone = declared is None and row.origin == "declared"
+            if known := hive.roster.agents.get(row.name):
+                known.settings, known.tombstone, known.origin = declared or known.settings, tombstone, row.origin
+                hive.roster.touch(known)
+                continue
             hive.roster.agents[row.name] = Agent(
                 name=row.name,
                 origin=row.origin,
                 wanted=row.wanted,
                 settings=declared or AgentSettings(),
-                tombstone=declared is None and row.origin == "declared",
+                tombstone=tombstone,
                 fact_since=now,
             )
+            hive.roster.touch(hive.roster.agents[row.name])
 
     async def reconcile(self) -> tuple[list[str], list[str]]:
         """Start what should run and does not, stop what runs and should not; returns both lists of names."""
         running = self._hive.runtime.running()
-        live = [agent for agent in self._hive.roster.agents.values() if not agent.tombstone]
-        start = [a for a in live if a.wanted == "running" and a.name not in running]
-        stop = [a for a in live if a.wanted == "stopped" and a.name in running]
+        agents = self._hive.roster.agents.values()
+        start = [a for a in agents if not a.tombstone and a.wanted == "running" and a.name not in running]
+        stop = [a for a in agents if (a.tombstone or a.wanted == "stopped") and a.name in running]
         await asyncio.gather(*(self._start_shown(agent) for agent in start), *(self._stop(agent) for agent in stop))
         return [agent.name for agent in start], [agent.name for agent in stop]
 

@@ -7,6 +7,7 @@ nothing else may happen to them, and later ones of the same sender wait for what
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,14 @@ if TYPE_CHECKING:
     from hyperhive.hive.limits import Limits
     from hyperhive.hive.mailbox import Happened, Mailbox
     from hyperhive.store.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an outcome did: the messages it was about, and those that became dead letters."""
+
+    accepted: list[int]
+    dead: list[int]
 
 
 class Outcomes:

@@ -21,9 +21,8 @@ _EVERY: Final = 6 * 3600
 
 
 async def keep_tidy(hive: Hive) -> None:
-    """Sweep now and then until cancelled."""
+    """Sweep now, so that a hive which never runs for long is swept too, and then now and then until cancelled."""
     while True:
-        await asyncio.sleep(_EVERY)
         try:
             dropped = await hive.store.submit(messages.drop_settled, hive.clock() - _KEEP)
             _log.info("dropped %d messages that were settled over 30 days ago", dropped)
@@ -31,3 +30,4 @@ async def keep_tidy(hive: Hive) -> None:
             _log.warning("old messages could not be dropped: %s", error)
         except Exception:  # noqa: BLE001 - the top of a task: the hive goes on
             _log.exception("old messages could not be dropped")
+        await asyncio.sleep(_EVERY)

@@ -55,7 +55,7 @@ def message_change(what: Happened, entry: Entry) -> dict[str, Any]:
         id=entry.id,
         **{"from": entry.sender},
         to=entry.recipient,
-        body=entry.preview,
+        body=entry.preview[:PREVIEW],
         sent_at=entry.sent_at,
         state=_STATE[what],
         deliveries=entry.deliveries,
@@ -66,7 +66,7 @@ def message_change(what: Happened, entry: Entry) -> dict[str, Any]:
         reason=entry.reason,
         dead_letter=what == "dead",
     )
-    return {**row.model_dump(mode="json"), "truncated": len(entry.preview) == PREVIEW}
+    return {**row.model_dump(mode="json"), "truncated": len(entry.preview) > PREVIEW}
 
 
 def event_row(row: Any) -> EventRow:  # noqa: ANN401 - a row of the store

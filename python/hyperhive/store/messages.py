@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Row, Select, Table
 
-#: Characters of a body that the broker keeps in memory and the pages are sent first.
+#: Characters of a body that the pages are sent first. One more is kept, to know whether that is all.
 PREVIEW: Final = 400
 
 _messages = cast("Table", MessageRow.__table__)  # type: ignore[attr-defined]
@@ -223,7 +223,7 @@ def _entry_columns() -> list[Any]:
         table.sender,
         table.recipient,
         table.sent_at,
-        func.substr(table.body, 1, PREVIEW).label("preview"),
+        func.substr(table.body, 1, PREVIEW + 1).label("preview"),
         table.in_reply_to,
         table.broadcast_id,
         table.deliveries,

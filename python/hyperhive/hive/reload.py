@@ -1,0 +1,53 @@
+"""Taking new settings into a running hive. Settings that are wrong leave everything as it is, and say so.
+
+A changed prompt or model takes effect with an agent's next turn; new agents are started, those that left the settings
+become tombstones. What only a start of the daemon can change is named in the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final
+
+from hyperhive.errors import HiveError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hyperhive.config import HiveSettings
+    from hyperhive.hive.hive import Hive
+
+_log = logging.getLogger(__name__)
+
+_PREFIX: Final = "the settings were not taken in"
+#: What is read once, when the daemon starts.
+_AT_START: Final = ("state_dir", "runtime_dir", "runtime", "database", "dashboard", "group")
+
+
+async def reload_when(asked: asyncio.Event, hive: Hive, read: Callable[[], HiveSettings]) -> None:
+    """Take in what `read` gives, each time that it is asked for; until cancelled."""
+    while True:
+        await asked.wait()
+        asked.clear()
+        hive.warnings[:] = [warning for warning in hive.warnings if not warning.startswith(_PREFIX)]
+        try:
+            await apply(hive, await asyncio.to_thread(read))
+        except HiveError as error:
+            _log.error("%s, those from before stay in force: %s", _PREFIX, error)
+            hive.warnings.append(f"{_PREFIX}, those from before stay in force: {error}")
+
+
+async def apply(hive: Hive, settings: HiveSettings) -> None:
+    """Bring a running hive to new settings."""
+    before = hive.settings
+    dashboard = settings.dashboard.model_copy(update={"port": before.dashboard.port})
+    if settings.dashboard.port == 0:
+        settings = settings.model_copy(update={"dashboard": dashboard})
+    changed = [name for name in _AT_START if getattr(before, name) != getattr(settings, name)]
+    if changed:
+        _log.warning("restart the daemon for what changed in: %s", ", ".join(changed))
+    hive.settings = hive.roster.settings = settings.model_copy(update={name: getattr(before, name) for name in changed})
+    await hive.lifecycle.declare()
+    started, stopped = await hive.lifecycle.reconcile()
+    _log.info("new settings are in force; started: %s; stopped: %s", started, stopped)
