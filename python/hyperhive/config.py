@@ -27,6 +27,12 @@ _TOOL = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(\(.*\))?")
 _SIZE = re.compile(r"\d+[KMGT]?|infinity")
 _LONGEST_PROMPT = 100_000
 _PERCENT = re.compile(r"\d+%")
+_GROUP = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
+#: What a word of nspawn's command line cannot have: it stands in a file in quotes, and is expanded without.
+_NO_WORD = re.compile(r"[\s*?\[\]\\\"'$`]")
+#: Flags of nspawn that the hive sets itself, and where a container has the hive's directories and the store.
+_OWN_FLAGS = ("--bind", "--bind-ro", "--directory", "--load-credential", "--machine", "--private-users", "-D", "-M")
+_OWN_PLACES = frozenset({"/", "/agents", "/applied", "/nix", "/root/.claude", "/run/hive", "/shared", "/state"})
 
 
 def _matching(pattern: re.Pattern[str], what: str, example: str) -> AfterValidator:
@@ -43,6 +49,31 @@ def _absolute(path: Path) -> Path:
     if not path.is_absolute():
         msg = f"'{path}' must be an absolute path"
         raise ValueError(msg)
+    return path
+
+
+def _no_space(text: str) -> str:
+    if _NO_WORD.search(text):
+        msg = f"{text!r} goes on a command line without quotes; it has no space and none of * ? [ ] \\ \" ' $ `"
+        raise ValueError(msg)
+    return text
+
+
+def _nspawn_flag(text: str) -> str:
+    if not text.startswith("-"):
+        msg = f"{text!r} is no flag of systemd-nspawn; it has to begin with '-'"
+        raise ValueError(msg)
+    if text.partition("=")[0] in _OWN_FLAGS:
+        msg = f"{text!r} is what the hive sets itself; for directories use bindMounts, for secrets credentials"
+        raise ValueError(msg)
+    return _no_space(text)
+
+
+def _bindable(path: Path) -> Path:
+    if ":" in str(_absolute(path)):
+        msg = f"'{path}' cannot be bound: it has a ':'"
+        raise ValueError(msg)
+    _no_space(str(path))
     return path
 
 
@@ -65,6 +96,9 @@ ToolName = Annotated[str, _matching(_TOOL, "tool", "'WebFetch' or 'Bash(git *)'"
 Size = Annotated[str, _matching(_SIZE, "size", "'4G'")]
 Percent = Annotated[str, _matching(_PERCENT, "share of the processor", "'200%'")]
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+BindPath = Annotated[Path, AfterValidator(_bindable)]
+NspawnFlag = Annotated[str, AfterValidator(_nspawn_flag)]
+GroupName = Annotated[str, _matching(_GROUP, "name of a group", "'hyperhive'")]
 Span = Annotated[str, AfterValidator(_span)]
 Prompt = Annotated[str, AfterValidator(_prompt)]
 
@@ -173,6 +207,13 @@ class Schedule(Section):
     message: str
 
 
+class BindMount(Section):
+    """A directory of the host that an agent sees."""
+
+    host_path: BindPath | None = None
+    is_read_only: bool = True
+
+
 class AgentSettings(Section):
     """One declared agent."""
 
@@ -193,6 +234,21 @@ class AgentSettings(Section):
     limits: Limits = Field(default_factory=Limits)
     schedules: dict[str, Schedule] = Field(default_factory=dict)
     auto_start: bool = Field(default=True, description="whether it is started the first time the hive sees it")
+    extra_nspawn_flags: list[NspawnFlag] = Field(
+        default_factory=list, description="further arguments of systemd-nspawn; nixos-container only"
+    )
+    bind_mounts: dict[str, BindMount] = Field(
+        default_factory=dict, description="directories of the host that it sees; nixos-container only"
+    )
+
+    @field_validator("bind_mounts")
+    @classmethod
+    def _places_can_be_bound(cls, mounts: dict[str, BindMount]) -> dict[str, BindMount]:
+        for place in mounts:
+            if str(_bindable(Path(place))) in _OWN_PLACES:
+                msg = f"'{place}' is a place of the hive's own in every container; choose another"
+                raise ValueError(msg)
+        return mounts
 
 
 class HiveSettings(BaseSettings):
@@ -206,6 +262,7 @@ class HiveSettings(BaseSettings):
     state_dir: Path = Field(Path(".hyperhive"), description="what the hive keeps; relative to the working directory")
     runtime_dir: Path | None = Field(None, description="sockets; by default `run` in the state directory")
     runtime: RuntimeName = Field("auto", description="how agents are run; auto is bubblewrap where it works")
+    group: GroupName | None = Field(None, description="group whose users may use the operator's socket; NixOS only")
     database: Database = Field(default_factory=Database)
     dashboard: Dashboard = Field(default_factory=Dashboard)
     operator: Operator = Field(default_factory=Operator)

@@ -173,7 +173,7 @@ def unapplied(settings: HiveSettings) -> list[Finding]:
         *_differing("defaults.limits", settings.defaults.limits, Defaults().limits),
     ]
     for name, agent in settings.agents.items():
-        own = ("system", "config_file", "mcp_servers", "schedules")
+        own = ("system", "config_file", "mcp_servers", "schedules", "extra_nspawn_flags", "bind_mounts")
         found += _differing(f"agents.{name}", agent, AgentSettings(), own)
         found += _differing(f"agents.{name}.limits", agent.limits, Limits())
     return [Finding("warning", path, "this version does not act on it yet") for path in found]

@@ -1,0 +1,218 @@
+# What is wrong in a configuration, said at evaluation: each with the option's path, the value and what to do.
+#
+# What the types of the options refuse is not here, and what check-config refuses only where the path says more.
+{ config, lib, ... }:
+let
+  inherit (lib)
+    attrNames
+    concatLists
+    concatMap
+    concatStringsSep
+    filter
+    filterAttrs
+    flip
+    mapAttrsToList
+    optional
+    ;
+  hive = import ./lib { inherit lib; };
+
+  cfg = config.services.hyperhive;
+  agents = filterAttrs (_: agent: agent.enable) cfg.agents;
+  fromSettings = cfg.settings.agents or { };
+  names = attrNames (agents // fromSettings);
+  wellNamed = filter (name: hive.isAgentName name && name != hive.manager) names;
+
+  at = path: "`services.hyperhive.${path}`";
+  quote = names: concatStringsSep " and " (map (name: "'${name}'") names);
+  forAgents = f: concatLists (mapAttrsToList f agents);
+
+  badNames = flip concatMap names (
+    name:
+    if name == hive.manager then
+      [ "${at "agents.${name}"}: the hive makes 'manager' itself; set ${at "manager.model"} and ${at "manager.prompt"}." ]
+    else if lib.elem name hive.reservedNames then
+      [ "${at "agents.${name}"}: '${name}' is reserved (${toString hive.reservedNames}); choose another name." ]
+    else if hive.isAgentName name then
+      [ ]
+    else if lib.stringLength name > 9 then
+      [
+        "${at "agents.${name}"}: '${name}' has ${toString (lib.stringLength name)} characters; 9 at most, because the container is 'h-${name}' and nixos-container allows 11."
+      ]
+    else
+      [
+        "${at "agents.${name}"}: '${name}' cannot be an agent's name: 1 to 9 characters, small letters, digits and hyphens, the first a letter."
+      ]
+  );
+
+  dashboardPort = cfg.settings.dashboard.port or cfg.dashboard.port;
+
+  collisions =
+    mapAttrsToList (
+      port: group:
+      "${at "agents"}: ${quote group} get the same web port ${port}, which follows from the name; rename one of them."
+    ) (hive.portCollisions wellNamed)
+    ++
+      map
+        (
+          name:
+          "${at "dashboard.port"}: ${toString dashboardPort} is the port of the page of '${name}'; choose another, outside 8000 and 8100 to 8999."
+        )
+        (
+          filter (name: hive.webPort name == dashboardPort) (
+            wellNamed ++ optional cfg.manager.enable hive.manager
+          )
+        );
+
+  recipients = forAgents (
+    name: agent:
+    concatMap (
+      recipient:
+      optional (!lib.elem recipient (names ++ hive.otherRecipients))
+        "${at "agents.${name}.allowedRecipients"}: there is no agent '${recipient}'; declared are ${quote names}, and 'manager', 'operator' and '*' always exist."
+    ) (if agent.allowedRecipients == null then [ ] else agent.allowedRecipients)
+  );
+
+  # The options' own type refuses the store; `settings` has no types.
+  secrets =
+    let
+      check =
+        path: value:
+        optional
+          (
+            builtins.isPath value
+            || lib.isString value
+            && (builtins.hasContext value || lib.hasPrefix builtins.storeDir value)
+          )
+          "${at "settings.${path}"}: '${toString value}' is or would be in the Nix store, which everybody can read; write the path of a file outside of it as a string.";
+      all = path: found: concatLists (mapAttrsToList (name: check "${path}.${name}") found);
+    in
+    check "dashboard.operatorTokenFile" (cfg.settings.dashboard.operatorTokenFile or null)
+    ++ check "notifications.urlFile" (cfg.settings.notifications.urlFile or null)
+    ++ all "defaults.credentials" (cfg.settings.defaults.credentials or { })
+    ++ concatLists (
+      mapAttrsToList (
+        name: agent: all "agents.${name}.credentials" (agent.credentials or { })
+      ) fromSettings
+    );
+
+  unquoted = "it goes on nspawn's command line without quotes, so it has no space and none of * ? [ ] \\ \" ' $ `";
+
+  flags = forAgents (
+    name: agent:
+    concatMap (
+      flag:
+      let
+        path = at "agents.${name}.extraNspawnFlags";
+        owned = filter (own: flag == own || lib.hasPrefix "${own}=" flag) hive.ownFlags;
+      in
+      if hive.cannotBeWord flag || !lib.hasPrefix "-" flag then
+        [ "${path}: '${flag}' cannot be an argument here: it begins with '-', and ${unquoted}." ]
+      else
+        optional (owned != [ ])
+          "${path}: '${flag}' is what the hive sets itself; for directories use ${at "agents.${name}.bindMounts"}, for secrets ${at "agents.${name}.credentials"}."
+    ) agent.extraNspawnFlags
+  );
+
+  # A path in a flag of the form --x=PATH:… .
+  unbindable =
+    path: hive.cannotBeWord path || lib.hasInfix ":" path || !lib.hasPrefix "/" path;
+
+  bind =
+    agent: place: mount:
+    let
+      path = at "agents.${agent}.bindMounts.\"${place}\"";
+    in
+    map (bad: "${path}: '${bad}' cannot be bound: it is absolute, has no ':', and ${unquoted}.") (
+      filter unbindable (
+        lib.unique [
+          place
+          (if mount.hostPath == null then place else mount.hostPath)
+        ]
+      )
+    )
+    ++ optional (lib.elem place hive.ownPlaces) "${path}: '${place}' is a place of the hive's own in every container; choose another.";
+
+  binds = forAgents (name: agent: concatLists (mapAttrsToList (bind name) agent.bindMounts));
+
+  credentialPaths =
+    let
+      check =
+        path: found:
+        concatLists (
+          mapAttrsToList (
+            variable: file:
+            optional (hive.cannotBeWord file) "${at "${path}.credentials.${variable}"}: '${file}' cannot be handed to a container: ${unquoted}."
+          ) found
+        );
+    in
+    check "defaults" cfg.defaults.credentials
+    ++ forAgents (name: agent: check "agents.${name}" agent.credentials);
+
+  stateDir =
+    optional (unbindable cfg.stateDir)
+      "${at "stateDir"}: '${cfg.stateDir}' cannot be bound into containers: it is absolute, has no ':', and ${unquoted}.";
+
+  # Their own messages say what is wrong, but not in which agent's system.
+  ownSystems = concatLists (
+    mapAttrsToList (
+      name: system:
+      concatMap (
+        found: optional (!found.assertion) "${at "agents.${name}.config"}: ${found.message}"
+      ) system.config.assertions
+    ) cfg.systems.own
+  );
+
+  host =
+    optional (lib.versionOlder lib.trivial.release "25.11")
+      "${at "enable"}: hyperhive needs NixOS 25.11 or newer; this is ${lib.trivial.release}."
+    ++
+      optional (lib.versionOlder config.system.stateVersion "22.05")
+        "${at "enable"}: with `system.stateVersion` '${config.system.stateVersion}' nixos-container keeps its files in /etc/containers; hyperhive needs 22.05 or newer."
+    ++
+      optional (!config.boot.enableContainers)
+        "${at "enable"}: `boot.enableContainers` is false; without it there is no container@.service for the agents. Take that away."
+    ++
+      optional (!config.nix.enable)
+        "${at "enable"}: `nix.enable` is false; the hive makes containers with nix-env, and their start needs the nix daemon's socket. Take that away.";
+
+  tokens = [
+    "ANTHROPIC_API_KEY"
+    "ANTHROPIC_AUTH_TOKEN"
+    "CLAUDE_CODE_OAUTH_TOKEN"
+  ];
+  openSecrets =
+    path: environment:
+    map (
+      name:
+      "${at "${path}.environment.${name}"} stands in the Nix store, which everybody can read; put it into a file and name that in ${at "${path}.credentials.${name}"}."
+    ) (filter (name: environment ? ${name}) tokens);
+in
+{
+  config = lib.mkIf cfg.enable {
+    assertions =
+      map
+        (message: {
+          assertion = false;
+          inherit message;
+        })
+        (concatLists [
+          host
+          badNames
+          collisions
+          recipients
+          secrets
+          flags
+          binds
+          credentialPaths
+          stateDir
+          ownSystems
+        ]);
+
+    warnings =
+      openSecrets "defaults" cfg.defaults.environment
+      ++ forAgents (name: agent: openSecrets "agents.${name}" agent.environment)
+      ++
+        optional (cfg.database.url != null && builtins.match "[^:]+://[^/@]*:[^/@]+@.*" cfg.database.url != null)
+          "${at "database.url"} has a password, and stands in the Nix store, which everybody can read; use a Unix socket with peer authentication.";
+  };
+}

@@ -1,0 +1,36 @@
+# One MCP server of an agent: services.hyperhive.agents.<name>.mcpServers.<server>.
+{ lib, hiveTypes }:
+let
+  inherit (lib) mkOption types;
+  inherit (hiveTypes) orNull;
+in
+{
+  _file = ./mcp-options.nix;
+  options = {
+    command = orNull types.str {
+      example = "tracker-mcp";
+      description = "Program that is the server, on its standard input and output. Either this or {option}`url`.";
+    };
+
+    args = mkOption {
+      type = types.listOf types.str;
+      default = [ ];
+      example = [ "--read-only" ];
+      description = "Its arguments.";
+    };
+
+    env = hiveTypes.environment {
+      description = "Its environment, beside that of the agent's Claude.";
+    };
+
+    url = orNull types.str {
+      example = "http://localhost:3000/mcp";
+      description = "Address of a server that runs already. Either this or {option}`command`.";
+    };
+
+    allowedTools = orNull (types.listOf types.str) {
+      example = [ "list_issues" ];
+      description = "Which of its tools the agent may use. Without a list, all.";
+    };
+  };
+}

@@ -1,0 +1,69 @@
+# Types and option shapes that the hive's and an agent's options share. What a value may look like is the same as in
+# python/hyperhive/config.py.
+{ lib }:
+let
+  inherit (lib) mkOption types;
+  inherit (types) strMatching;
+in
+rec {
+  model = strMatching "[A-Za-z0-9][][A-Za-z0-9._:/@-]{0,127}" // {
+    description = "name of a model";
+  };
+
+  orNull =
+    type: rest:
+    mkOption (
+      {
+        type = types.nullOr type;
+        default = null;
+      }
+      // rest
+    );
+
+  environment =
+    rest:
+    mkOption (
+      {
+        type = types.attrsOf types.str;
+        default = { };
+      }
+      // rest
+    );
+
+  credentials =
+    rest:
+    mkOption (
+      {
+        type = types.attrsOf types.externalPath;
+        default = { };
+        example = {
+          ANTHROPIC_API_KEY = "/run/keys/anthropic";
+        };
+      }
+      // rest
+    );
+
+  # `defaults` are values for some of the three; the others have none.
+  limits = defaults: {
+    memoryMax = mkOption {
+      type = types.nullOr (strMatching "[0-9]+[KMGT]?|infinity");
+      default = defaults.memoryMax or null;
+      example = "8G";
+      description = "Memory; over it the kernel ends processes of the agent.";
+    };
+
+    cpuQuota = mkOption {
+      type = types.nullOr (strMatching "[0-9]+%");
+      default = defaults.cpuQuota or null;
+      example = "50%";
+      description = "Processor time; `200%` is two cores.";
+    };
+
+    tasksMax = mkOption {
+      type = types.nullOr (types.addCheck types.ints.positive (count: count >= 8));
+      default = defaults.tasksMax or null;
+      example = 1024;
+      description = "Processes and threads, at least 8.";
+    };
+  };
+}

@@ -1,0 +1,10 @@
+{ pkgs, self, ... }:
+{
+  default = pkgs.hyperhive;
+  options-doc = import ./options-doc.nix {
+    inherit pkgs;
+    inherit (pkgs) lib;
+    module = self.nixosModules.default;
+    root = self.outPath;
+  };
+}
