@@ -23,7 +23,7 @@ class Timings:
 
     recv: float = 180
     """How long one recv stays parked at the hive."""
-    poll: float = 60
+    poll: float = 120
     """How long one command poll stays parked; the next follows at once."""
     backoff: tuple[float, float] = (0.1, 2)
     """First and longest pause between tries while the hive is away."""

@@ -8,16 +8,27 @@ runtime passes, the fake one included.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from hyperhive.runtime.container import Container
+
+Change = Literal["none", "limits", "reload", "restart"]
+"""What deploying a plan does to an agent that runs; only `restart` ends its turn."""
+
+#: `Owner.peer_uid` where only a running agent has one: no process connects with it.
+UNKNOWN_UID = -1
+
 
 @dataclass(frozen=True)
 class Owner:
-    """Host-side owner of an agent's directories and of its socket, and the uid that its harness connects with."""
+    """Host-side owner of an agent's directories and of its socket, and the uid that its harness connects with.
+
+    `peer_uid` is UNKNOWN_UID where it differs from run to run; `Runtime.is_peer` knows it then.
+    """
 
     uid: int
     gid: int
@@ -36,6 +47,7 @@ class AgentPlan:
         socket_dir: host directory that holds `hive.sock`, for `/run/hive`. The directory is bound, never the file.
         log: host file that the harness's output is appended to. It belongs to the hive.
         credentials: secrets by name; the runtime hands them in as files, never as values.
+        container: what only `nixos-container` looks at, and cannot do without.
     """
 
     name: str
@@ -45,6 +57,7 @@ class AgentPlan:
     socket_dir: Path
     log: Path
     credentials: Mapping[str, Path] = field(default_factory=dict)
+    container: Container | None = None
 
     @property
     def credentials_dir(self) -> Path:
@@ -74,6 +87,9 @@ class Runtime(Protocol):
 
     Every method is idempotent; failures are `HiveError`s. `on_exit` is called in the event loop, once for each run that
     ended, after the last of the run's processes is gone.
+
+    Methods with a body are right as they are for a runtime whose agents are processes of the hive and end with it; such
+    a runtime inherits them.
     """
 
     #: The value of `runtime` in the settings.
@@ -106,5 +122,33 @@ class Runtime(Protocol):
         ...
 
     async def close(self) -> None:
-        """End every process of every agent."""
+        """End every process of every agent, or, where they survive the daemon, leave them alone."""
         ...
+
+    async def found(self) -> frozenset[str]:
+        """Agents that an earlier hive left running. Asked once, at the start; `start` takes each of them over."""
+        return frozenset()
+
+    async def look(self) -> frozenset[str]:
+        """Agents whose harness runs, looked at now because there is reason to doubt it; ends are told by `on_exit`."""
+        return self.running()
+
+    async def is_peer(self, name: str, uid: int) -> bool:
+        """Whether the agent's harness is who connects with `uid`, as the agent runs now."""
+        return uid == self.owner(name).peer_uid
+
+    def change(self, plan: AgentPlan) -> Change:  # noqa: ARG002 - for those who deploy
+        """What `deploy` would do to the agent as it runs now."""
+        return "none"
+
+    async def deploy(self, plan: AgentPlan) -> Change:  # noqa: ARG002
+        """Bring what the agent runs on to `plan`, with a restart where needed; what does not run is not started."""
+        return "none"
+
+    async def destroy(self, name: str) -> None:
+        """End the agent and remove everything that the runtime made, but none of the plan's directories."""
+        await self.stop(name)
+
+    async def journal(self, name: str, lines: int) -> tuple[str, ...] | None:  # noqa: ARG002
+        """The last lines that the agent's harness said; None where they are in the plan's log."""
+        return None

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 from hyperhive.errors import HiveError
+from hyperhive.runtime.base import Runtime
 from hyperhive.runtime.directories import make_directories, place_credentials, remove_credentials
 from hyperhive.runtime.run import Run
 from hyperhive.runtime.surroundings import Surroundings, default_command, find_surroundings
@@ -35,7 +36,7 @@ def _nobody_listens(_: Exit) -> None:
     """What `on_exit` is before the lifecycle sets it."""
 
 
-class ProcessTrees(ABC):
+class ProcessTrees(Runtime):
     """A runtime whose agents are process trees below this process, and end with it.
 
     Args:

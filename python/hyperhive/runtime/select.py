@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from hyperhive.errors import HiveError
 from hyperhive.runtime.bubblewrap import BubblewrapRuntime
+from hyperhive.runtime.container_host import check_host
+from hyperhive.runtime.nixos_container import NixosContainerRuntime
 from hyperhive.runtime.process import ProcessRuntime
 
 if TYPE_CHECKING:
@@ -25,16 +27,15 @@ def select_runtime(
 
     Args:
         name: `auto` is bubblewrap where it works and process elsewhere.
-        command: how a harness is started; the harness of this package by default.
-        environment: more for the environment of each harness.
+        command: how a harness is started; the harness of this package by default. A container has its own.
+        environment: more for the environment of each harness; not for containers, whose harness asks the hive.
 
     Raises:
         HiveError: `runtime_unavailable` where the one that was asked for does not work here.
     """
     if name == "nixos-container":
-        msg = "the runtime 'nixos-container' is not part of this version"
-        refusal = HiveError("runtime_unavailable", msg, "Set runtime to 'auto', 'bubblewrap' or 'process'")
-        raise refusal
+        check_host()
+        return NixosContainerRuntime()
     if name == "process":
         return ProcessRuntime(command=command, environment=environment)
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hyperhive.errors import HiveError
-from hyperhive.runtime.base import Exit, Owner
+from hyperhive.runtime.base import Exit, Owner, Runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,7 @@ def _nobody_listens(_: Exit) -> None:
     """What `on_exit` is before somebody sets it."""
 
 
-class FakeRuntime:
+class FakeRuntime(Runtime):
     """An in-memory runtime.
 
     Attributes:

@@ -118,9 +118,16 @@ def _add_messages(app: FastAPI, hive: Hive) -> None:
         done = await hive.broker.outcome(agent.name, body.ids, body.outcome, body.reason)
         return OutcomeAnswer(accepted=done.accepted, dead_letters=done.dead)
 
+    async def commands(agent: Caller, body: CommandsRequest, request: Request) -> CommandsAnswer:
+        """Report finished commands and wait for new ones."""
+        given = await unless_gone(request, hive.commands.poll(agent.name, body.wait_seconds, body.done))
+        return CommandsAnswer(commands=given)
+
     add_direct(app, "/v1/messages", SendRequest, _caller, send, 201)
     add_direct(app, "/v1/recv", RecvRequest, _caller, recv)
     add_direct(app, "/v1/outcome", OutcomeRequest, _caller, outcome)
+    # What an idle hive does: every agent asks again now and then.
+    add_direct(app, "/v1/commands", CommandsRequest, _caller, commands)
 
 
 def _add_self(app: FastAPI, hive: Hive) -> None:
@@ -133,12 +140,6 @@ def _add_self(app: FastAPI, hive: Hive) -> None:
     async def peers(agent: Caller) -> PeersAnswer:
         """Everybody the calling agent can write to."""
         return PeersAnswer(peers=hive.roster.peers_of(agent.name))
-
-    @app.post("/v1/commands")
-    async def commands(agent: Caller, body: CommandsRequest, request: Request) -> CommandsAnswer:
-        """Report finished commands and wait for new ones."""
-        given = await unless_gone(request, hive.commands.poll(agent.name, body.wait_seconds, body.done))
-        return CommandsAnswer(commands=given)
 
     @app.post("/v1/events")
     async def events(agent: Caller, body: EventsRequest) -> Ok:
