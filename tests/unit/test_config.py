@@ -1,4 +1,4 @@
-"""Settings: the file of DESIGN's example, every wrong key named by its path, and who wins."""
+"""Settings: the whole example file, every wrong key named by its path, and who wins."""
 
 from __future__ import annotations
 

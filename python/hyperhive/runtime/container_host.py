@@ -158,9 +158,10 @@ class ContainerHost:
 
     async def console(self, name: str, lines: int = 20) -> tuple[str, ...]:
         """The last lines of a container's unit: what nspawn said, and what the container said while it booted."""
-        who = f"--unit={unit(name)}"
-        done = await self._run("journalctl", *_journal(lines), who, "--output=cat", seconds=_ASK)
-        return tuple(done.out.splitlines()[-lines:]) if done.ok else ()
+        # Not --unit: that adds what systemd says of the unit, and those would be the last lines of every failure.
+        who = f"_SYSTEMD_UNIT={unit(name)}"
+        done = await self._run("journalctl", *_journal(lines), "--output=cat", who, seconds=_ASK)
+        return tuple(line for line in done.out.splitlines() if line.strip())[-lines:] if done.ok else ()
 
     async def journal(self, name: str, lines: int) -> tuple[str, ...]:
         """The last lines of the harness in a running container; else those of the unit."""
