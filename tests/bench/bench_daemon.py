@@ -24,7 +24,7 @@ from sqlalchemy import Engine, event
 from hyperhive.config_file import load_settings
 from hyperhive.hive import daemon
 from hyperhive.hive.limits import Limits
-from hyperhive.runtime.base import Exit, Owner
+from hyperhive.runtime.base import Exit, Owner, Runtime
 from hyperhive.runtime.select import select_runtime
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _MANY = 10**9
 
 
-class NothingRuntime:
+class NothingRuntime(Runtime):
     """Keeps agents' directories and starts nothing: whoever connects with our own uid is the agent."""
 
     name = "nothing"

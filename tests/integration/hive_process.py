@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, NoReturn
 from hyperhive.config_file import load_settings
 from hyperhive.errors import HiveError
 from hyperhive.hive.daemon import Ready, run
-from hyperhive.runtime.base import AgentPlan, Exit, Owner
+from hyperhive.runtime.base import AgentPlan, Exit, Owner, Runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class NobodyRuntime:
+class NobodyRuntime(Runtime):
     """Starts nothing; whoever has our uid is every agent."""
 
     name = "nobody"

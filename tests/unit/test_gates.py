@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from starlette.exceptions import HTTPException
 
 from hyperhive.web import gates
 from hyperhive.web.gates import MAX_REQUEST, SECURITY_HEADERS, AgentGate, OperatorGate
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 TOKEN = "t" * 43
 
@@ -205,16 +208,27 @@ async def test_host_sock_asks_for_no_token() -> None:
 # --- an agent's
 
 
+def harness(expected: int) -> Callable[[int], Awaitable[bool]]:
+    """What a runtime says of an agent whose harness has the uid `expected`."""
+
+    async def is_peer(uid: int) -> bool:
+        return uid == expected
+
+    return is_peer
+
+
 async def test_the_agent_is_who_the_socket_says() -> None:
     app = Reached()
-    answer = await ask(AgentGate(app, "alice", 1000), "/v1/self", headers={"X-Agent": "bob"}, peer=(1, 1000, 1000))
+    answer = await ask(
+        AgentGate(app, "alice", harness(1000)), "/v1/self", headers={"X-Agent": "bob"}, peer=(1, 1000, 1000)
+    )
     assert (answer.status, app.scopes[0]["agent"]) == (200, "alice")
 
 
 @pytest.mark.parametrize("uid", [0, 999, 1001])
 async def test_another_uid_is_refused_root_too(uid: int) -> None:
     app = Reached()
-    answer = await ask(AgentGate(app, "alice", 1000), "/v1/self", peer=(1, uid, 1000))
+    answer = await ask(AgentGate(app, "alice", harness(1000)), "/v1/self", peer=(1, uid, 1000))
     assert (answer.status, answer.code, app.scopes) == (403, "peer_refused", [])
 
 
@@ -224,7 +238,7 @@ async def test_another_uid_is_refused_root_too(uid: int) -> None:
 @pytest.mark.parametrize("length", [str(MAX_REQUEST + 1), "9" * 30, "-1", "many", ""])
 async def test_a_length_that_is_too_large_or_none_is_refused_before_reading(length: str) -> None:
     app = Reached()
-    for gate, peer in ((AgentGate(app, "alice", 0), (1, 0, 0)), (operator(app), None)):
+    for gate, peer in ((AgentGate(app, "alice", harness(0)), (1, 0, 0)), (operator(app), None)):
         answer = await ask(gate, headers={**bearing(), "Content-Length": length}, peer=peer)
         assert (answer.status, answer.code, app.scopes) == (413, "body_too_large", [])
 
@@ -232,10 +246,10 @@ async def test_a_length_that_is_too_large_or_none_is_refused_before_reading(leng
 async def test_what_says_no_length_is_counted() -> None:
     app = Reached()
     half = b"x" * (MAX_REQUEST // 2)
-    await ask(AgentGate(app, "alice", 0), peer=(1, 0, 0), body=(half, half))
+    await ask(AgentGate(app, "alice", harness(0)), peer=(1, 0, 0), body=(half, half))
     assert app.size == MAX_REQUEST
     with pytest.raises(HTTPException) as caught:
-        await ask(AgentGate(app, "alice", 0), peer=(1, 0, 0), body=(half, half, b"x"))
+        await ask(AgentGate(app, "alice", harness(0)), peer=(1, 0, 0), body=(half, half, b"x"))
     assert caught.value.status_code == 413
 
 
@@ -249,6 +263,6 @@ async def test_whatever_comes_is_read_as_json() -> None:
 @pytest.mark.parametrize("kind", ["websocket", "lifespan"])
 async def test_what_is_no_request_does_not_come_in(kind: str) -> None:
     app = Reached()
-    for gate in (AgentGate(app, "alice", 0), operator(app)):
+    for gate in (AgentGate(app, "alice", harness(0)), operator(app)):
         await gate({"type": kind}, None, None)  # type: ignore[arg-type]
     assert app.scopes == []

@@ -67,7 +67,9 @@ class Commands:
 
     async def _poll(self, wait: float) -> list[wire.Command]:
         def ask() -> Awaitable[wire.CommandsAnswer]:
-            return self._hive.commands(wire.CommandsRequest(wait_seconds=wait, done=list(said.values())))
+            # The first one after the hive was away returns at once: only then is it told all again.
+            patience = 0 if self._away else wait
+            return self._hive.commands(wire.CommandsRequest(wait_seconds=patience, done=list(said.values())))
 
         said = dict(self._unsaid)
         answer = await until_taken(ask, self._timings.backoff, is_untaken, self._lost)

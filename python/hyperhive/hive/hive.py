@@ -8,6 +8,7 @@ from __future__ import annotations
 from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hyperhive.hive import views
@@ -95,7 +96,8 @@ class Hive:
         path = self.layout.agent_socket(name)
         owner = self.runtime.owner(name)
         made = bind_unix(path, 0o600, (owner.uid, owner.gid))
-        await self.listeners.add(f"agent {name}", [made], AgentGate(self.agent_app, name, owner.peer_uid))
+        gate = AgentGate(self.agent_app, name, partial(self.runtime.is_peer, name))
+        await self.listeners.add(f"agent {name}", [made], gate)
 
     async def unregister_agent(self, name: str) -> None:
         """Close an agent's socket and take it away."""

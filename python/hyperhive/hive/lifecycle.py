@@ -11,12 +11,14 @@ import asyncio
 import logging
 from collections import deque
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from hyperhive.config import AgentSettings
 from hyperhive.errors import HiveError
 from hyperhive.hive.roster import Agent
 from hyperhive.names import OPERATOR, SYSTEM
+from hyperhive.runtime.container import container_of
 from hyperhive.store import agents, audit
 from hyperhive.store.agents import Declared, Tombstone, Wanted
 from hyperhive.store.audit import AuditEntry
@@ -36,6 +38,8 @@ _LEAVE: Final = 8.0
 #: Seconds after the start, or without a command poll, after which an agent is unreachable.
 _FIRST_SIGN: Final = 60.0
 _SIGN: Final = 15.0
+#: Seconds without a command poll after which a harness that was asked to leave has left.
+_SILENCE: Final = 0.5
 #: Crashes in this many seconds, after which an agent is left as failed.
 _CRASH_WINDOW: Final = 600.0
 _CRASHES: Final = 5
@@ -57,6 +61,7 @@ class Lifecycle:
         self._stopping: set[str] = set()
         self._gone: dict[str, asyncio.Event] = {}
         self._closing = False
+        self._reconciled = False
         hive.runtime.on_exit = self._ended
 
     # --- declaration
@@ -89,9 +94,12 @@ class Lifecycle:
 
     async def reconcile(self) -> tuple[list[str], list[str]]:
         """Start what should run and does not, stop what runs and should not; returns both lists of names."""
-        running = self._hive.runtime.running()
+        running = known = self._hive.runtime.running()
+        if not self._reconciled:
+            # What an earlier hive left running is started like the rest: that opens its socket, and disturbs nothing.
+            running, known, self._reconciled = await self._hive.runtime.found(), frozenset(), True
         agents = self._hive.roster.agents.values()
-        start = [a for a in agents if not a.tombstone and a.wanted == "running" and a.name not in running]
+        start = [a for a in agents if not a.tombstone and a.wanted == "running" and a.name not in known]
         stop = [a for a in agents if (a.tombstone or a.wanted == "stopped") and a.name in running]
         await asyncio.gather(*(self._start_shown(agent) for agent in start), *(self._stop(agent) for agent in stop))
         return [agent.name for agent in start], [agent.name for agent in stop]
@@ -157,7 +165,8 @@ class Lifecycle:
     async def _start(self, agent: Agent) -> None:
         hive = self._hive
         credentials = {**hive.settings.defaults.credentials, **agent.settings.credentials}
-        plan = hive.layout.plan(agent.name, credentials)
+        container = container_of(hive.settings, agent.name)
+        plan = replace(hive.layout.plan(agent.name, credentials), container=container)
         hive.roster.set_fact(agent, "starting")
         try:
             await hive.runtime.prepare(plan)
@@ -238,8 +247,15 @@ class Lifecycle:
             self._no_sign(name)
             if agent.fact in {"starting", "unreachable"}:
                 self._hive.roster.set_fact(agent, None)
+        elif name in self._stopping:
+            # Where somebody else runs the harness, its end is seen by this alone.
+            asyncio.get_running_loop().call_later(_SILENCE, self._left, name)
         elif name in self._hive.runtime.running():
             self._expect_sign(name, _SIGN)
+
+    def _left(self, name: str) -> None:
+        if name in self._gone and not self._hive.commands.polled(name):
+            self._gone[name].set()
 
     def _expect_sign(self, name: str, seconds: float) -> None:
         self._no_sign(name)

@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from hyperhive.errors import HiveError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Awaitable, Callable, Collection
 
     from hyperhive.web.listen import App, Receive, Scope, Send
 
@@ -85,20 +85,20 @@ class AgentGate:
     Args:
         app: the agent API.
         agent: whose socket it is.
-        peer_uid: the uid that the agent's harness connects with, as the runtime says.
+        is_peer: whether it is the agent's harness that connects with a uid, as the runtime says.
     """
 
-    def __init__(self, app: App, agent: str, peer_uid: int) -> None:
+    def __init__(self, app: App, agent: str, is_peer: Callable[[int], Awaitable[bool]]) -> None:
         self._app = app
         self._agent = agent
-        self._peer_uid = peer_uid
+        self._is_peer = is_peer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the agent in, under its name."""
         if scope["type"] != "http":
             return
         _pid, uid, _gid = scope["state"]["peer"]
-        if uid != self._peer_uid:
+        if not await self._is_peer(uid):
             await refuse(
                 send,
                 HiveError(
