@@ -29,7 +29,7 @@ AgentState = Literal[
 ]
 """What `AgentRow.state` says: the runtime's fact, else the hive's decision, else the harness's report."""
 
-StreamType = Literal["agent", "message", "event", "approval", "question", "waiting", "operation", "resync"]
+StreamType = Literal["agent", "message", "event", "approval", "question", "waiting", "operation", "warnings", "resync"]
 """What `StreamEvent.type` says."""
 
 OperationStatus = Literal["queued", "running", "done", "failed"]
@@ -37,7 +37,7 @@ OperationStatus = Literal["queued", "running", "done", "failed"]
 
 
 class OperationRow(Answer):
-    """Something that the hive does to an agent: starting, stopping, kicking and so on.
+    """Something that the hive does to an agent: starting, stopping, kicking and so on, one after the other.
 
     `POST /api/agents/{n}/{action}` answers with one: 200 once it ended, 202 where it still runs after 5 s; then it is
     followed by `GET /api/operations/{id}` or the `operation` events of the stream.
@@ -77,8 +77,25 @@ class AgentRow(Answer):
     last_turn: LastTurn | None = None
     usage: UsageSum = Field(default_factory=UsageSum)
     operation: OperationRow | None = None
+    restart_pending: bool = False
     problem: str | None = None
     pid: int | None = None
+
+
+class TombstoneRow(Answer):
+    """An agent that is no more, and what is kept of it.
+
+    `declared` is one that the operator destroyed although the settings still have it. `size_bytes` is null where it
+    cannot be counted in a few seconds.
+    """
+
+    name: str
+    since: Instant
+    origin: str
+    declared: bool
+    has_login: bool
+    size_bytes: int | None = None
+    unread: int = 0
 
 
 class MessageRow(Answer):
@@ -165,7 +182,8 @@ class StreamEvent(Answer):
     """One change, from `GET /api/stream`.
 
     `data` is what changed, whole: an `AgentRow`, a `MessageRow`, an `EventRow`, an `OperationRow`, or for `waiting`
-    `{"waiting": [WaitingItem…]}`. `resync` carries nothing: what came before is not known any more; read
+    `{"waiting": [WaitingItem…]}`, for `warnings` `{"warnings": [str…]}`. An agent that is none any more comes as
+    `{"name", "removed": true}`. `resync` carries nothing: what came before is not known any more; read
     `/api/state` again.
     """
 
@@ -177,9 +195,22 @@ class StreamEvent(Answer):
 
 
 class AgentsAnswer(Answer):
-    """`GET /api/agents`."""
+    """`GET /api/agents`; `warnings` is what the operator should know of the whole hive."""
 
     agents: list[AgentRow]
+    warnings: list[str] = Field(default_factory=list)
+
+
+class TombstonesAnswer(Answer):
+    """`GET /api/tombstones`, by name."""
+
+    tombstones: list[TombstoneRow]
+
+
+class OperationsAnswer(Answer):
+    """`GET /api/operations`, newest first; those that ended before the daemon's start are forgotten."""
+
+    operations: list[OperationRow]
 
 
 class MessagesAnswer(Answer):
@@ -224,6 +255,12 @@ class AckRequest(Request):
     """`POST /api/inbox/ack`."""
 
     ids: list[Id] = Field(min_length=1, max_length=10_000)
+
+
+class PurgeRequest(Request):
+    """`POST /api/tombstones/{n}/purge`: the name once more, because nothing brings back what is wiped."""
+
+    name: str = Field(max_length=64)
 
 
 class AckAnswer(Answer):

@@ -101,7 +101,7 @@ class BrokerBed:
             event.listen(engine, "before_cursor_execute", self._counted)
         tell = self._tell
         self.broker = Broker(self.store, self.directory, self.clock, tell, self._limits)
-        self.letters = DeadLetters(self.store, self.broker, self.clock, tell)
+        self.letters = DeadLetters(self.store, self.broker, self.clock, tell, self.directory)
         await self.broker.load()
         return self
 

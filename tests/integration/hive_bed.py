@@ -104,8 +104,8 @@ async def running_hive(place: Path, agents: dict[str, Any] | None = None, **more
     umask = os.umask(0o077)
     _lay_out(place)
     ready: asyncio.Future[Ready] = asyncio.get_running_loop().create_future()
-    runtime = NobodyRuntime()
     settings = parse_settings(settings_json(place, agents, **more))
+    runtime = NobodyRuntime(settings.agents)
     task = asyncio.create_task(run(settings, runtime=runtime, on_ready=ready.set_result))
     try:
         await asyncio.wait({task, ready}, return_when=asyncio.FIRST_COMPLETED)

@@ -22,17 +22,18 @@ from hyperhive.hive.daemon import Ready, run
 from hyperhive.runtime.base import AgentPlan, Exit, Owner, Runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 
 class NobodyRuntime(Runtime):
-    """Starts nothing; whoever has our uid is every agent."""
+    """Starts nothing; whoever has our uid is every agent, and each was there before the hive."""
 
     name = "nobody"
     survives_daemon = True
     warnings: tuple[str, ...] = ()
 
-    def __init__(self) -> None:
+    def __init__(self, agents: Iterable[str]) -> None:
+        self._agents = frozenset(agents)
         self.on_exit: Callable[[Exit], None] = lambda _end: None
         self._running: set[str] = set()
         self.starts: asyncio.Queue[str] = asyncio.Queue()
@@ -52,6 +53,9 @@ class NobodyRuntime(Runtime):
     async def stop(self, name: str) -> None:
         self.end(name, -9, expected=True)
 
+    async def found(self) -> frozenset[str]:
+        return self._agents
+
     def running(self) -> frozenset[str]:
         return frozenset(self._running)
 
@@ -70,7 +74,7 @@ def serve(config: str) -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
         settings = load_settings(Path(config))
-        asyncio.run(run(settings, runtime=NobodyRuntime(), on_ready=_ready))
+        asyncio.run(run(settings, runtime=NobodyRuntime(settings.agents), on_ready=_ready))
     except HiveError as error:
         print(f"refused: {error.code}: {error}", file=sys.stderr)  # noqa: T201
         return 4

@@ -248,12 +248,27 @@ def test_the_audit_log_is_only_appended_to() -> None:
 
 
 async def test_a_declared_agent_keeps_what_is_wanted_for_it(store: Store) -> None:
-    await store.submit(agents.declare, agents.Declared("alice", "running", _AT))
+    await store.submit(agents.declare, agents.Declaration({"alice": "running"}, _AT))
     await store.submit(agents.set_wanted, agents.Wanted("alice", "stopped"))
-    await store.submit(agents.bury, agents.Tombstone("alice", _AT))
-    await store.submit(agents.declare, agents.Declared("alice", "running", _AT))
+    await store.submit(agents.declare, agents.Declaration({}, _AT))
+    (row,) = await store.read(agents.list_agents)
+    assert (row.wanted, row.tombstone_at, row.tombstone_cause) == ("stopped", _AT, "undeclared")
+    await store.submit(agents.declare, agents.Declaration({"alice": "running"}, _AT))
     (row,) = await store.read(agents.list_agents)
     assert (row.wanted, row.tombstone_at, row.created_at) == ("stopped", None, _AT)
+
+
+async def test_a_destroyed_agent_comes_back_once_it_was_not_declared_in_between(store: Store) -> None:
+    declared, nobody = agents.Declaration({"alice": "running"}, _AT), agents.Declaration({}, _AT)
+    await store.submit(agents.declare, declared)
+    await store.submit(agents.bury, agents.Tombstone("alice", _AT))
+    await store.submit(agents.declare, declared)
+    (row,) = await store.read(agents.list_agents)
+    assert (row.tombstone_at, row.tombstone_cause) == (_AT, "destroyed")
+    for declaration in (nobody, declared):
+        await store.submit(agents.declare, declaration)
+    (row,) = await store.read(agents.list_agents)
+    assert row.tombstone_at is None
 
 
 # --- one owner

@@ -270,6 +270,25 @@ class Broker:
         box = self._boxes.get(agent)
         return box is not None and message in box.inbox.waiting
 
+    def shut(self, agent: str, why: str) -> None:
+        """Hand the agent nothing for a reason of one word; what it is sent waits."""
+        self._box(agent).shut(why)
+
+    def open(self, agent: str, why: str) -> None:
+        """This reason is gone."""
+        self._box(agent).open(why)
+
+    def bury(self, agent: str, reason: str) -> None:
+        """The agent was purged: what waited for it is dead letters, which the store knows already."""
+        box = self._boxes.pop(agent, None)
+        if box is None:
+            return
+        box.close()
+        for entry in box.inbox.waiting.values():
+            entry.reason = reason
+            self._bodies.drop(entry.id)
+            self._tell("dead", entry)
+
     def dismiss(self, agent: str) -> None:
         """Answer an agent's parked recv with nothing, because its socket closes."""
         self._box(agent).dismiss()

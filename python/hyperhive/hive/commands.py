@@ -6,6 +6,7 @@ The poll is also the sign of life: an agent without one for a while is unreachab
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,8 @@ class Commands:
     def __init__(self, poll_changed: Callable[[str, bool], None]) -> None:
         self._poll_changed = poll_changed
         self._lines: dict[str, _Line] = {}
-        self._ids = count(1)
+        # A harness outlives daemons, and passes over a number that it knows.
+        self._ids = count(time.time_ns() // 1000)
         self._closed = False
 
     def give(self, agent: str, kind: str, **args: Any) -> asyncio.Future[CommandDone]:  # noqa: ANN401 - JSON

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from hyperhive.clock import utc_now
 from hyperhive.errors import HiveError
-from hyperhive.hive import systemd
+from hyperhive.hive import systemd, tombstones
+from hyperhive.hive.declaration import declare
 from hyperhive.hive.hive import Hive
 from hyperhive.hive.layout import Layout
 from hyperhive.hive.lifecycle import Lifecycle
@@ -84,7 +85,7 @@ async def run(  # noqa: PLR0913 - what a caller may want, all but the first by n
 
     Args:
         settings: what to serve.
-        on_ready: called once everything listens and every agent was started.
+        on_ready: called once everything listens and what runs was taken over; the other agents start from then on.
         on_progress: called with a word about each step of the start.
         runtime: one that is there already, for tests; by default the one that the settings name.
         reread: reads the settings anew at a SIGHUP; without it there is no reload.
@@ -176,9 +177,10 @@ async def _select(settings: HiveSettings) -> Runtime:
 
 
 async def _open(hive: Hive, stop: asyncio.Event, on_progress: Callable[[str], None]) -> int | None:
-    """Open everything and start the agents; the dashboard's port, or None where the end came first."""
-    await hive.lifecycle.declare()
+    """Open everything, take over what runs and begin to start the rest; the port, or None where the end came first."""
+    await declare(hive)
     await hive.load()
+    await tombstones.empty_old_trash(hive)
     app = operator_app(hive)
     on_progress(f"opening port {hive.settings.dashboard.port}")
     kept = systemd.kept()
@@ -190,8 +192,7 @@ async def _open(hive: Hive, stop: asyncio.Event, on_progress: Callable[[str], No
     hive.settings.dashboard.port = port
     await hive.listeners.add("dashboard", tcp, OperatorGate(app, hive.token, hive.settings.dashboard.allowed_hosts))
     await hive.listeners.add("host", [_host_socket(hive)], OperatorGate(app, None))
-    count = sum(agent.wanted == "running" and not agent.tombstone for agent in hive.roster.agents.values())
-    on_progress(f"starting {count} agents" if count != 1 else "starting 1 agent")
+    await hive.lifecycle.take_over()
     await hive.lifecycle.reconcile()
     return port
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from hyperhive.clock import Clock
     from hyperhive.hive.broker import Broker
+    from hyperhive.hive.directory import Directory
     from hyperhive.hive.inbox import Entry
     from hyperhive.hive.mailbox import Happened
     from hyperhive.store.store import Store
@@ -28,13 +29,22 @@ class DeadLetters:
         broker: delivers those that are requeued.
         clock: the time.
         tell: called after a message was discarded.
+        directory: who can still be written to.
     """
 
-    def __init__(self, store: Store, broker: Broker, clock: Clock, tell: Callable[[Happened, Entry], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        broker: Broker,
+        clock: Clock,
+        tell: Callable[[Happened, Entry], None],
+        directory: Directory,
+    ) -> None:
         self._store = store
         self._broker = broker
         self._clock = clock
         self._tell = tell
+        self._directory = directory
         # Two operators at once: one wins, the other is told what the message is by then.
         self._one_at_a_time = asyncio.Lock()
 
@@ -42,10 +52,13 @@ class DeadLetters:
         """Let a dead letter wait again, with a fresh count.
 
         Raises:
-            HiveError: `unknown_message`, `wrong_state`.
+            HiveError: `unknown_message`, `wrong_state`, `recipient_gone`.
         """
         async with self._one_at_a_time:
             entry = entry_of(await self._dead_letter(message))
+            if entry.recipient not in {*self._directory.members(), *self._directory.tombstones()}:
+                what = f"message {message} is for '{entry.recipient}', who is no more"
+                raise HiveError("recipient_gone", what, f"hyperhive discard {message}")
             entry.failures, entry.reason = 0, None
             changes: tuple[Change, ...] = (Change(message, "waiting", self._clock(), failures=0),)
             await self._store.submit(messages.change_messages, changes, lambda _done: self._broker.readmit(entry))

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hyperhive.hive import views
+from hyperhive.hive.actions import Actions
 from hyperhive.hive.broker import Broker
 from hyperhive.hive.commands import Commands
 from hyperhive.hive.dead_letters import DeadLetters
@@ -60,8 +61,6 @@ class Hive:
     token: str
     warnings: list[str] = field(default_factory=list)
     limits: Limits | None = None
-    kicks: dict[str, int] = field(default_factory=dict)
-    last_kick: dict[str, int] = field(default_factory=dict)
     _since_trim: dict[str, int] = field(default_factory=dict)
 
     lifecycle: Lifecycle = field(init=False)
@@ -75,8 +74,9 @@ class Hive:
         self.roster = Roster(self.settings, self.name, self.runtime.name, self.clock, self._agent_changed)
         self.waiting = Waiting(self.roster, self.stream)
         self.broker = Broker(self.store, self.roster, self.clock, self._message_changed, self.limits)
-        self.dead_letters = DeadLetters(self.store, self.broker, self.clock, self._message_changed)
+        self.dead_letters = DeadLetters(self.store, self.broker, self.clock, self._message_changed, self.roster)
         self.commands = Commands(self._poll_changed)
+        self.actions = Actions(self)
 
     async def load(self) -> None:
         """Read what the pages need to know from the store, and what the broker has to deliver."""
@@ -126,8 +126,10 @@ class Hive:
 
     def _agent_changed(self, agent: Agent) -> None:
         gone = {"name": agent.name, "removed": True}
-        self.stream.publish("agent", gone if agent.tombstone else self.row(agent))
+        known = self.roster.agents.get(agent.name) is agent
+        self.stream.publish("agent", self.row(agent) if known and not agent.tombstone else gone)
         self.waiting.changed()
+        self.lifecycle.changed(agent)
 
     def _message_changed(self, what: Happened, entry: Entry) -> None:
         seen = copy(entry)
@@ -140,6 +142,8 @@ class Hive:
         if agent is not None and what in {"accepted", "handed_out", "put_back"}:
             # How it is when it is read: only the number of unread messages is news, and it may be old news by then.
             self.stream.publish("agent", lambda: self.row(agent))
+        if agent is not None and what not in {"accepted", "handed_out"}:
+            self.lifecycle.changed(agent)
 
     def operation_changed(self, row: OperationRow) -> None:
         """An operation was queued, began or ended."""
@@ -148,6 +152,13 @@ class Hive:
             agent.operation = row if row.ended_at is None else None
             self.stream.publish("agent", self.row(agent))
         self.stream.publish("operation", row.model_dump(mode="json"))
+
+    def warn(self, prefix: str, text: str | None) -> None:
+        """Take back the warnings that begin with `prefix`, and give the operator another one."""
+        self.warnings[:] = [warning for warning in self.warnings if not warning.startswith(prefix)]
+        if text is not None:
+            self.warnings.append(f"{prefix}{text}")
+        self.stream.publish("warnings", {"warnings": list(self.warnings)})
 
     def row(self, agent: Agent) -> dict[str, Any]:
         """An agent's row, as JSON."""

@@ -104,9 +104,18 @@ class Layout:
         """What an agent's harness printed."""
         return self.state / "logs" / f"{name}.log"
 
+    def of_agent(self, name: str) -> Path:
+        """What is kept of an agent, its login and its notes; in it, everything is the agent's."""
+        return self.state / "agents" / name
+
+    @property
+    def trash(self) -> Path:
+        """What is being wiped."""
+        return self.state / "trash"
+
     def plan(self, name: str, credentials: Mapping[str, Path]) -> AgentPlan:
         """What the runtime needs to run an agent."""
-        own = self.state / "agents" / name
+        own = self.of_agent(name)
         return AgentPlan(
             name=name,
             claude=own / "claude",

@@ -1,33 +1,38 @@
 """Bringing agents to what is wanted for them, and noticing when they are not.
 
-What is wanted stands in the database and is changed only by the operator and the settings. `reconcile` compares it with
-what runs. A harness that ends by itself is a crash: what it held goes back, and it is started again, at once at first,
-slower each time, and after too many crashes in a short while it is left and shown as failed.
+What is wanted stands in the database and is changed only by the operator (`actions`) and the settings. `reconcile`
+compares it with what runs; all that follows from it is an operation, one after the other for each agent. A harness that
+ends by itself is a crash: what it held goes back, and it is started again, at once at first, slower each time, and
+after too many crashes in a short while it is left and shown as failed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from hyperhive.config import AgentSettings
 from hyperhive.errors import HiveError
-from hyperhive.hive.roster import Agent
-from hyperhive.names import OPERATOR, SYSTEM
+from hyperhive.hive.crashes import Crashes
+from hyperhive.hive.declaration import declare
+from hyperhive.hive.deploys import Deploys
+from hyperhive.hive.signs import Signs
+from hyperhive.hive.starts import Starts
+from hyperhive.names import OPERATOR, nearest
 from hyperhive.runtime.container import container_of
 from hyperhive.store import agents, audit
-from hyperhive.store.agents import Declared, Tombstone, Wanted
+from hyperhive.store.agents import Wanted
 from hyperhive.store.audit import AuditEntry
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Awaitable, Callable
 
     from hyperhive.hive.hive import Hive
-    from hyperhive.runtime.base import Exit
+    from hyperhive.hive.roster import Agent
+    from hyperhive.runtime.base import AgentPlan, Exit
 
 _log = logging.getLogger(__name__)
 
@@ -35,14 +40,6 @@ _log = logging.getLogger(__name__)
 STOP_GRACE: Final = 60.0
 #: Seconds that a harness gets beside its grace, to give its message back and go.
 _LEAVE: Final = 8.0
-#: Seconds after the start, or without a command poll, after which an agent is unreachable.
-_FIRST_SIGN: Final = 60.0
-_SIGN: Final = 15.0
-#: Seconds without a command poll after which a harness that was asked to leave has left.
-_SILENCE: Final = 0.5
-#: Crashes in this many seconds, after which an agent is left as failed.
-_CRASH_WINDOW: Final = 600.0
-_CRASHES: Final = 5
 
 
 class Lifecycle:
@@ -56,232 +53,250 @@ class Lifecycle:
     def __init__(self, hive: Hive, group: asyncio.TaskGroup) -> None:
         self._hive = hive
         self._group = group
-        self._crashes: dict[str, deque[datetime]] = {}
-        self._signs: dict[str, asyncio.TimerHandle] = {}
+        self._crashes = Crashes()
+        self._starts = Starts(hive.runtime.starts_at_once)
+        self._signs = Signs(hive.runtime, hive.commands, group, self._is_silent)
+        self._deploys = Deploys(hive, self)
         self._stopping: set[str] = set()
-        self._gone: dict[str, asyncio.Event] = {}
         self._closing = False
-        self._reconciled = False
         hive.runtime.on_exit = self._ended
 
-    # --- declaration
+    # --- what is wanted, and what is
 
-    async def declare(self) -> None:
-        """Make the agents of the settings known, and those that left them tombstones."""
-        hive = self._hive
-        now = hive.clock()
-        for name, settings in hive.settings.agents.items():
-            wanted = "running" if settings.auto_start else "stopped"
-            await hive.store.submit(agents.declare, Declared(name, wanted, now))
-        for row in await hive.store.read(agents.list_agents):
-            declared = hive.settings.agents.get(row.name)
-            if row.origin == "declared" and declared is None and row.tombstone_at is None:
-                await hive.store.submit(agents.bury, Tombstone(row.name, now))
-            tombstone = declared is None and row.origin == "declared"
-            if known := hive.roster.agents.get(row.name):
-                known.settings, known.tombstone, known.origin = declared or known.settings, tombstone, row.origin
-                hive.roster.touch(known)
-                continue
-            hive.roster.agents[row.name] = Agent(
-                name=row.name,
-                origin=row.origin,
-                wanted=row.wanted,
-                settings=declared or AgentSettings(),
-                tombstone=tombstone,
-                fact_since=now,
-            )
-            hive.roster.touch(hive.roster.agents[row.name])
+    async def take_over(self) -> None:
+        """Find what an earlier hive left running and open its sockets; it is not disturbed, and nothing is started."""
+        found = await self._hive.runtime.found()
+        known = [self._hive.roster.agents[name] for name in found if name in self._hive.roster.agents]
+        for name in found - {agent.name for agent in known}:
+            _log.warning("there is a container of '%s', whom nobody knows; look at it: machinectl list", name)
+        wanted = [agent for agent in known if not agent.tombstone and agent.wanted != "stopped"]
+        await asyncio.gather(*(self._take_over(agent) for agent in wanted))
 
-    async def reconcile(self) -> tuple[list[str], list[str]]:
-        """Start what should run and does not, stop what runs and should not; returns both lists of names."""
-        running = known = self._hive.runtime.running()
-        if not self._reconciled:
-            # What an earlier hive left running is started like the rest: that opens its socket, and disturbs nothing.
-            running, known, self._reconciled = await self._hive.runtime.found(), frozenset(), True
-        agents = self._hive.roster.agents.values()
-        start = [a for a in agents if not a.tombstone and a.wanted == "running" and a.name not in known]
-        stop = [a for a in agents if (a.tombstone or a.wanted == "stopped") and a.name in running]
-        await asyncio.gather(*(self._start_shown(agent) for agent in start), *(self._stop(agent) for agent in stop))
-        return [agent.name for agent in start], [agent.name for agent in stop]
-
-    async def _start_shown(self, agent: Agent) -> None:
+    async def _take_over(self, agent: Agent) -> None:
         try:
-            await self._start(agent)
+            await self.bring_up(agent)
         except HiveError as error:
-            _log.error("'%s' cannot be started: %s", agent.name, error)
+            _log.error("'%s' runs and cannot be taken over: %s", agent.name, error)
 
-    # --- operations
+    async def reconcile(self) -> tuple[list[str], list[str], list[asyncio.Task[None]]]:
+        """Queue what brings everything to what is wanted: starts, stops, removals, and what the settings changed.
 
-    async def start(self, agent: Agent) -> None:
-        """The operator wants it to run."""
-        await self._want(agent, "running")
-        self._crashes.pop(agent.name, None)
-        await self._start(agent)
-
-    async def stop(self, agent: Agent) -> None:
-        """The operator wants it to stand still; the running turn may end."""
-        await self._want(agent, "stopped")
-        await self._stop(agent)
-
-    async def restart(self, agent: Agent) -> None:
-        """Stop and start, and tell the agent."""
-        await self._stop(agent)
-        await self.start(agent)
-        await self.kick(agent, "the operator restarted you")
-
-    async def kick(self, agent: Agent, reason: str) -> None:
-        """Wake the agent with a word of the system's; one such word at a time."""
-        hive = self._hive
-        key = f"kick-{hive.stream.epoch}-{hive.kicks.get(agent.name, 0)}"
-        if hive.broker.is_waiting(agent.name, hive.last_kick.get(agent.name)):
-            return
-        hive.kicks[agent.name] = hive.kicks.get(agent.name, 0) + 1
-        body = f"You were woken because {reason}. Look at your notes (notes.md) and go on with what is open."
-        made = await hive.broker.send(SYSTEM, agent.name, body, idempotency_key=key)
-        hive.last_kick[agent.name] = made.ids[0]
-
-    async def cancel(self, agent: Agent) -> None:
-        """Interrupt the running turn.
-
-        Raises:
-            HiveError: `agent_not_running`; `wrong_state` with the harness's reason.
+        Returns:
+            Names of agents that are started, names of those that are stopped or removed, and all the work.
         """
-        if agent.name not in self._hive.runtime.running():
-            raise HiveError("agent_not_running", f"'{agent.name}' does not run", f"hyperhive start {agent.name}")
-        done = await self._hive.commands.give(agent.name, "cancel")
-        if not done.ok:
-            raise HiveError("wrong_state", f"nothing was cancelled: {done.error}", f"See: hyperhive show {agent.name}")
+        await declare(self._hive)
+        hive = self._hive
+        running = hive.runtime.running()
+        everybody = list(hive.roster.agents.values())
+        begin = [a for a in everybody if not a.tombstone and a.wanted != "stopped" and a.name not in running]
+        end = [a for a in everybody if not a.tombstone and a.wanted == "stopped" and a.name in running]
+        bury = [a for a in everybody if a.tombstone and hive.runtime.exists(a.name)]
+        tasks = [self._queue(agent.name, "start", partial(self._start_wanted, agent)) for agent in begin]
+        tasks += [self._queue(agent.name, "stop", partial(self.stop, agent)) for agent in end]
+        tasks += [self._queue(agent.name, "destroy", partial(self.remove, agent)) for agent in bury]
+        for agent in everybody:
+            if agent not in end and agent.name in running:
+                tasks += self._deploys.look(agent)
+        return [agent.name for agent in begin], [agent.name for agent in (*end, *bury)], tasks
 
-    async def _want(self, agent: Agent, wanted: str) -> None:
-        if agent.wanted == wanted:
-            return
-        await self._hive.store.submit(agents.set_wanted, Wanted(agent.name, wanted))
-        agent.wanted = wanted
-        entry = AuditEntry(self._hive.clock(), OPERATOR, f"want_{wanted}", agent.name)
-        await self._hive.store.submit(audit.append, entry)
+    def _queue(self, name: str, kind: str, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+        return self._hive.operations.begin(name, kind, work)[1]
 
-    # --- the work
-
-    async def _start(self, agent: Agent) -> None:
+    def plan(self, agent: Agent) -> AgentPlan:
+        """What the agent should run on, by the settings in force."""
         hive = self._hive
         credentials = {**hive.settings.defaults.credentials, **agent.settings.credentials}
         container = container_of(hive.settings, agent.name)
-        plan = replace(hive.layout.plan(agent.name, credentials), container=container)
+        return replace(hive.layout.plan(agent.name, credentials), container=container)
+
+    # --- who and what
+
+    def find(self, name: str) -> Agent:
+        """The agent of that name.
+
+        Raises:
+            HiveError: `unknown_agent` with the nearest names.
+        """
+        agent = self._hive.roster.agents.get(name)
+        if agent is None or agent.tombstone:
+            near = nearest(name, self._hive.roster.members())
+            hint = f"Did you mean {' or '.join(near)}?" if near else "See: hyperhive list"
+            if agent is not None:
+                hint = f"It was destroyed; hyperhive revive {name} brings it back"
+            raise HiveError("unknown_agent", f"there is no agent {name!r}", hint, nearest=near)
+        return agent
+
+    async def want(self, agent: Agent, wanted: str) -> None:
+        """Write down what is wanted of the agent from now on; who pauses it shuts its mailbox."""
+        if agent.wanted != wanted:
+            hive = self._hive
+            await hive.store.submit(agents.set_wanted, Wanted(agent.name, wanted))
+            agent.wanted, agent.wanted_since = wanted, hive.clock()
+            await hive.store.submit(audit.append, AuditEntry(hive.clock(), OPERATOR, f"want_{wanted}", agent.name))
+        if wanted == "paused":
+            self._hive.broker.shut(agent.name, "paused")
+        else:
+            self._hive.broker.open(agent.name, "paused")
+        self._hive.roster.touch(agent)
+
+    # --- the work; each under the agent's operation
+
+    async def bring_up(self, agent: Agent) -> None:
+        """Start the agent, or take over what runs of it.
+
+        Raises:
+            HiveError: whatever keeps it from starting; it is shown as failed then.
+        """
+        hive, name, plan = self._hive, agent.name, self.plan(agent)
+        if name not in hive.runtime.running():
+            await self._starts.enter(name)
         hive.roster.set_fact(agent, "starting")
         try:
             await hive.runtime.prepare(plan)
-            await hive.register_agent(agent.name)
+            await hive.register_agent(name)
             await hive.runtime.start(plan)
         except (HiveError, OSError) as error:
-            known = error if isinstance(error, HiveError) else _not_started(agent.name, error)
+            known = error if isinstance(error, HiveError) else _not_started(name, error)
             hive.roster.set_fact(agent, "failed", str(known))
             raise known from error
-        self._expect_sign(agent.name, _FIRST_SIGN)
+        else:
+            agent.restart_pending = False
+            self.started(name)
+        finally:
+            if agent.fact == "failed" or name not in hive.runtime.running():
+                self._starts.leave(name)
 
-    async def _stop(self, agent: Agent, grace: float = STOP_GRACE) -> None:
+    def forgive(self, agent: Agent) -> None:
+        """Somebody starts it by hand: its crashes so far do not count."""
+        self._crashes.forgive(agent.name)
+
+    def started(self, name: str) -> None:
+        """Its process runs; wait for its first sign."""
+        self._starts.settle(name)
+        self._signs.expect_first(name)
+
+    async def _start_wanted(self, agent: Agent) -> None:
+        """Start it, unless that is not wanted any more."""
+        gone = agent.tombstone or agent.wanted == "stopped" or self._closing
+        if not gone and agent.name not in self._hive.runtime.running():
+            await self.bring_up(agent)
+
+    async def stop(self, agent: Agent) -> None:
+        """End its harness, gently if it can be; what it held goes back."""
         hive, name = self._hive, agent.name
         if name in hive.runtime.running():
-            self._stopping.add(name)
-            try:
-                await self._ask_to_leave(name, grace)
+            async with self.leaving(name):
+                await self.ask_to_leave(name, STOP_GRACE)
                 await hive.runtime.stop(name)
-            finally:
-                self._stopping.discard(name)
-        self._no_sign(name)
+        self._signs.forget(name)
+        self._starts.leave(name)
         await hive.broker.harness_ended(name, counted=False, reason="stopped")
         await hive.unregister_agent(name)
+        agent.restart_pending = False
         hive.roster.set_fact(agent, "stopped")
 
-    async def _ask_to_leave(self, name: str, grace: float) -> None:
+    async def remove(self, agent: Agent) -> None:
+        """End it and remove what it runs in; what it knows stays."""
+        await self.stop(agent)
+        await self._hive.runtime.destroy(agent.name)
+        with suppress(OSError):
+            self._hive.layout.agent_socket(agent.name).parent.rmdir()
+
+    def leaving(self, name: str) -> _Leaving:
+        """While this is entered, the end of the agent's harness is no crash."""
+        return _Leaving(self._stopping, name)
+
+    async def ask_to_leave(self, name: str, grace: float) -> None:
+        """Ask a harness to end its turn within `grace` seconds, give back what it holds and go; wait for that."""
         if not self._hive.commands.polled(name):
             return
-        gone = self._gone.setdefault(name, asyncio.Event())
-        gone.clear()
+        gone = self._signs.leaving(name)
         reply = self._hive.commands.give(name, "stop", graceSeconds=grace)
         with suppress(TimeoutError, HiveError):
             async with asyncio.timeout(grace + _LEAVE):
                 await gone.wait()
         reply.cancel()
 
+    # --- what happens by itself
+
+    def changed(self, agent: Agent) -> None:
+        """Something about an agent is different: perhaps it is what a restart waits for."""
+        if agent.restart_pending and not self._closing:
+            self._deploys.look(agent)
+
     def _ended(self, end: Exit) -> None:
         """The runtime says that a harness is gone."""
         self._hive.commands.forget(end.name)
-        self._no_sign(end.name)
-        if gone := self._gone.get(end.name):
-            gone.set()
+        self._signs.forget(end.name)
+        self._signs.gone(end.name)
+        self._starts.leave(end.name)
         if end.name in self._stopping or end.expected or self._closing:
             return
         self._group.create_task(self._crashed(end), name=f"crash of {end.name}")
 
     async def _crashed(self, end: Exit) -> None:
         hive = self._hive
-        agent = hive.roster.agents[end.name]
+        agent = hive.roster.agents.get(end.name)
+        if agent is None:
+            return
         last = end.tail[-1] if end.tail else "it said nothing"
         why = f"the harness ended with {_describe(end.code)}: {last}"
         _log.warning("'%s': %s", end.name, why)
+        hive.waiting.crash(end.name, why, hive.clock())
         try:
             await hive.broker.harness_ended(end.name, counted=True, reason=why)
         except HiveError as error:
             _log.warning("what '%s' held could not be given back: %s", end.name, error)
-        crashes = self._crashes.setdefault(end.name, deque())
-        now = hive.clock()
-        crashes.append(now)
-        while (now - crashes[0]).total_seconds() > _CRASH_WINDOW:
-            crashes.popleft()
-        if len(crashes) > _CRASHES:
-            hive.roster.set_fact(agent, "failed", f"it crashed {len(crashes)} times in 10 minutes; {why}")
+        crashes, wait = self._crashes.add(end.name, hive.clock())
+        if wait is None:
+            hive.roster.set_fact(agent, "failed", f"it crashed {crashes} times in 10 minutes; {why}")
             return
         hive.roster.set_fact(agent, "starting", why)
-        await asyncio.sleep(0.1 * 2 ** (len(crashes) - 1))
-        if agent.wanted != "stopped" and not self._closing:
-            await self._start_shown(agent)
-
-    # --- signs of life
+        await asyncio.sleep(wait)
+        self._queue(end.name, "start", partial(self._start_wanted, agent))
 
     def poll_changed(self, name: str, parked: bool) -> None:  # noqa: FBT001 - the signature of Commands' callback
         """A harness polls for commands, or has stopped doing so."""
         agent = self._hive.roster.agents.get(name)
         if agent is None:
             return
-        if parked:
-            self._no_sign(name)
-            if agent.fact in {"starting", "unreachable"}:
-                self._hive.roster.set_fact(agent, None)
-        elif name in self._stopping:
-            # Where somebody else runs the harness, its end is seen by this alone.
-            asyncio.get_running_loop().call_later(_SILENCE, self._left, name)
-        elif name in self._hive.runtime.running():
-            self._expect_sign(name, _SIGN)
+        if not parked:
+            self._signs.lost(name)
+            return
+        self._signs.came(name)
+        self._starts.leave(name)
+        if agent.fact in {"starting", "unreachable"}:
+            self._hive.roster.set_fact(agent, None)
 
-    def _left(self, name: str) -> None:
-        if name in self._gone and not self._hive.commands.polled(name):
-            self._gone[name].set()
-
-    def _expect_sign(self, name: str, seconds: float) -> None:
-        self._no_sign(name)
-        self._signs[name] = asyncio.get_running_loop().call_later(seconds, self._no_sign_came, name)
-
-    def _no_sign(self, name: str) -> None:
-        if handle := self._signs.pop(name, None):
-            handle.cancel()
-
-    def _no_sign_came(self, name: str) -> None:
-        self._signs.pop(name, None)
-        if name in self._hive.runtime.running():
-            problem = "its harness runs and does not poll for commands"
-            self._hive.roster.set_fact(self._hive.roster.agents[name], "unreachable", problem)
+    def _is_silent(self, name: str) -> None:
+        if agent := self._hive.roster.agents.get(name):
+            self._hive.roster.set_fact(agent, "unreachable", "its harness runs and does not poll for commands")
 
     # --- the end
 
     async def close(self) -> None:
         """End what ends with the hive: each harness is asked to give its message back, then made to go."""
         self._closing = True
-        for name in list(self._signs):
-            self._no_sign(name)
+        self._signs.close()
+        self._starts.close()
         if not self._hive.runtime.survives_daemon:
             running = self._hive.runtime.running()
-            await asyncio.gather(*(self._ask_to_leave(name, 0.0) for name in running))
+            await asyncio.gather(*(self.ask_to_leave(name, 0.0) for name in running))
         await self._hive.runtime.close()
+
+
+class _Leaving:
+    """Marks an agent whose harness is made to go."""
+
+    def __init__(self, marked: set[str], name: str) -> None:
+        self._marked = marked
+        self._name = name
+
+    async def __aenter__(self) -> None:
+        self._marked.add(self._name)
+
+    async def __aexit__(self, *_error: object) -> None:
+        self._marked.discard(self._name)
 
 
 def _not_started(name: str, error: OSError) -> HiveError:

@@ -30,9 +30,13 @@ class Mailbox:
         inbox: what waits and what is held.
         waiter: the parked recv, if there is one.
         coming: messages on their way to the disk.
+        shut_by: why nothing is handed out, one word each; empty where it is.
     """
 
-    __slots__ = ("_alarm", "_clock", "_handed_out", "_holder", "_most", "_newest", "_tell", "coming", "inbox", "waiter")
+    __slots__ = (
+        *("_alarm", "_clock", "_handed_out", "_holder", "_most", "_newest", "_tell"),
+        *("coming", "inbox", "shut_by", "waiter"),
+    )
 
     def __init__(
         self, clock: Clock, handed_out: Callable[[list[Entry]], None], tell: Callable[[Happened, Entry], None]
@@ -43,6 +47,7 @@ class Mailbox:
         self.inbox = Inbox()
         self.waiter: asyncio.Future[list[Entry]] | None = None
         self.coming = 0
+        self.shut_by: set[str] = set()
         self._most = 1
         self._holder: str | None = None
         self._newest = 0
@@ -50,7 +55,9 @@ class Mailbox:
 
     def promises(self) -> bool:
         """Whether a message that is written now will be handed out at once: its hand-out is then written with it."""
-        return self.waiter is not None and not self.waiter.done() and not self.inbox.waiting and not self.coming
+        if self.waiter is None or self.waiter.done() or self.shut_by:
+            return False
+        return not self.inbox.waiting and not self.coming
 
     # --- receiving
 
@@ -65,7 +72,9 @@ class Mailbox:
         return self._newest == number
 
     def take(self, most: int, instance: str | None) -> list[Entry]:
-        """Hand out what there is."""
+        """Hand out what there is, unless the box is shut."""
+        if self.shut_by:
+            return []
         taken = self.inbox.take(most, self._clock(), instance)
         if taken:
             self._handed_out(taken)
@@ -97,6 +106,15 @@ class Mailbox:
         if self._alarm is not None:
             self._alarm.cancel()
 
+    def shut(self, why: str) -> None:
+        """Hand out nothing from now on; what waits and what comes is kept. For each reason by itself."""
+        self.shut_by.add(why)
+
+    def open(self, why: str) -> None:
+        """This reason is gone; with the last one, the parked recv gets what waits."""
+        self.shut_by.discard(why)
+        self.offer()
+
     # --- what changes what there is
 
     def add(self, entry: Entry) -> None:
@@ -126,7 +144,7 @@ class Mailbox:
 
     def offer(self) -> None:
         """Hand out to the parked recv what may go out now."""
-        if self.waiter is None or self.waiter.done():
+        if self.waiter is None or self.waiter.done() or self.shut_by:
             return
         taken = self.take(self._most, self._holder)
         if taken:

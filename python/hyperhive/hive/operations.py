@@ -1,4 +1,8 @@
-"""Operations on agents: one at a time for each agent, in a queue that everybody can see."""
+"""Operations on agents: one at a time for each agent, in a queue that everybody can see.
+
+Whatever changes an agent goes through here: what the operator asks for, what a changed configuration asks for, and the
+start after a crash. An operation goes on when nobody waits for it any more, and is kept for a while when it has ended.
+"""
 
 from __future__ import annotations
 
@@ -42,19 +46,33 @@ class Operations:
         self._errors: dict[int, HiveError] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def run(self, agent: str, kind: str, work: Callable[[], Awaitable[None]]) -> OperationRow:
-        """Queue `work` and wait a few seconds for its end.
+    def begin(
+        self, agent: str, kind: str, work: Callable[[], Awaitable[None]], *, queue: str | None = None
+    ) -> tuple[OperationRow, asyncio.Task[None]]:
+        """Queue `work`; the task ends with it and raises nothing.
 
-        It goes on when nobody waits any more.
+        Args:
+            agent: what it is done to.
+            kind: what is done, in a word.
+            work: does it.
+            queue: of operations that wait for each other; by default, those on the agent.
+        """
+        row = OperationRow(id=next(self._ids), agent=agent, kind=kind, status="queued", started_at=self._clock())
+        self._keep(row)
+        task = self._group.create_task(self._work(row, queue or agent, work), name=f"{kind} {agent}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return row, task
+
+    async def run(
+        self, agent: str, kind: str, work: Callable[[], Awaitable[None]], *, queue: str | None = None
+    ) -> OperationRow:
+        """Queue `work` and wait a few seconds for its end.
 
         Raises:
             HiveError: the work ended with it while it was waited for.
         """
-        row = OperationRow(id=next(self._ids), agent=agent, kind=kind, status="queued", started_at=self._clock())
-        self._keep(row)
-        task = self._group.create_task(self._work(row, work), name=f"{kind} {agent}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        row, task = self.begin(agent, kind, work, queue=queue)
         await asyncio.wait({task}, timeout=PATIENCE)
         if row.id in self._errors:
             raise self._errors.pop(row.id)
@@ -71,19 +89,24 @@ class Operations:
             raise HiveError("not_found", f"there is no operation {number}", "Operations are forgotten at a restart")
         return row
 
+    def listing(self) -> list[OperationRow]:
+        """All that are known, newest first."""
+        return list(reversed(self._rows.values()))
+
     def cancel_all(self) -> None:
         """End what runs, because the daemon stops."""
         for task in self._tasks:
             task.cancel()
 
-    async def _work(self, row: OperationRow, work: Callable[[], Awaitable[None]]) -> None:
-        lock = self._locks.setdefault(row.agent, asyncio.Lock())
+    async def _work(self, row: OperationRow, queue: str, work: Callable[[], Awaitable[None]]) -> None:
+        lock = self._locks.setdefault(queue, asyncio.Lock())
         async with lock:
             row.status = "running"
             self._changed(row)
             try:
                 await work()
             except HiveError as error:
+                _log.warning("%s of '%s' failed: %s", row.kind, row.agent, error)
                 self._end(row, error)
             except Exception as error:  # noqa: BLE001 - top of a task: the daemon goes on, the operator is told
                 _log.exception("operation %s on %s failed", row.kind, row.agent)

@@ -1,7 +1,8 @@
 """Taking new settings into a running hive. Settings that are wrong leave everything as it is, and say so.
 
-A changed prompt or model takes effect with an agent's next turn; new agents are started, those that left the settings
-become tombstones. What only a start of the daemon can change is named in the log.
+A changed prompt or model takes effect with an agent's next turn, limits at once, what needs a restart when the turn has
+ended; new agents are started, those that left the settings become tombstones. What only a start of the daemon can
+change is named in the log.
 """
 
 from __future__ import annotations
@@ -30,12 +31,13 @@ async def reload_when(asked: asyncio.Event, hive: Hive, read: Callable[[], HiveS
     while True:
         await asked.wait()
         asked.clear()
-        hive.warnings[:] = [warning for warning in hive.warnings if not warning.startswith(_PREFIX)]
         try:
             await apply(hive, await asyncio.to_thread(read))
         except HiveError as error:
             _log.error("%s, those from before stay in force: %s", _PREFIX, error)
-            hive.warnings.append(f"{_PREFIX}, those from before stay in force: {error}")
+            hive.warn(_PREFIX, f", those from before stay in force: {error}")
+        else:
+            hive.warn(_PREFIX, None)
 
 
 async def apply(hive: Hive, settings: HiveSettings) -> None:
@@ -48,6 +50,5 @@ async def apply(hive: Hive, settings: HiveSettings) -> None:
     if changed:
         _log.warning("restart the daemon for what changed in: %s", ", ".join(changed))
     hive.settings = hive.roster.settings = settings.model_copy(update={name: getattr(before, name) for name in changed})
-    await hive.lifecycle.declare()
-    started, stopped = await hive.lifecycle.reconcile()
-    _log.info("new settings are in force; started: %s; stopped: %s", started, stopped)
+    started, stopped, _work = await hive.lifecycle.reconcile()
+    _log.info("new settings are in force; to be started: %s; to be stopped: %s", started, stopped)

@@ -1,7 +1,7 @@
 """The agents of this hive: what the settings say, what is wanted, what was observed; and the state that follows.
 
-`state_of` is the one place where a state is computed: the runtime's fact, else the hive's decision, else what the
-harness reports. Everything shown to an operator about an agent comes from here.
+`state_of` is the one place where a state is computed: the runtime's fact, else a turn that is under way, else the
+hive's decision, else what the harness reports. Everything shown to an operator about an agent comes from here.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ class Agent:
     origin: str
     wanted: str
     settings: AgentSettings
-    tombstone: bool = False
+    #: Since when it is none any more; its directories are kept.
+    tombstone_at: datetime | None = None
     #: The runtime's fact; None while the harness runs and speaks.
     fact: str | None = "stopped"
     fact_since: datetime | None = None
@@ -46,6 +47,20 @@ class Agent:
     pid: int | None = None
     #: The newest report taken: which harness process, and its number there.
     reported: tuple[str, int] | None = None
+    #: What it runs on is not what the settings want; it is restarted when its turn has ended.
+    restart_pending: bool = False
+    #: Since when that is wanted which is wanted.
+    wanted_since: datetime | None = None
+
+    @property
+    def tombstone(self) -> bool:
+        """Whether it is none any more."""
+        return self.tombstone_at is not None
+
+    @property
+    def in_turn(self) -> bool:
+        """Whether its harness says that it works on something."""
+        return self.turn_state in {"thinking", "compacting"}
 
 
 class Roster:
@@ -120,10 +135,15 @@ class Roster:
     # --- what is shown
 
     def state_of(self, agent: Agent) -> tuple[str, datetime]:
-        """The agent's state and since when: fact, else decision, else report."""
+        """The agent's state and since when.
+
+        A turn that is under way when its agent is paused is shown until it ends: it goes on, and costs.
+        """
         now = self._clock()
         if agent.fact is not None:
             return agent.fact, agent.fact_since or now
+        if agent.wanted == "paused" and not agent.in_turn:
+            return "paused", max(filter(None, (agent.wanted_since, agent.turn_since)), default=now)
         return agent.turn_state or "starting", agent.turn_since or agent.fact_since or now
 
     def row(self, agent: Agent, unread: int) -> AgentRow:
@@ -147,6 +167,7 @@ class Roster:
             last_turn=agent.last_turn,
             usage=agent.usage,
             operation=agent.operation,
+            restart_pending=agent.restart_pending,
             problem=agent.problem,
             pid=agent.pid,
         )

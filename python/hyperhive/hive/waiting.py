@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hyperhive.errors import HiveError
 from hyperhive.names import OPERATOR
 from hyperhive.shapes import WaitingItem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from hyperhive.hive.inbox import Entry
     from hyperhive.hive.roster import Agent, Roster
@@ -39,6 +41,7 @@ class Waiting:
         self._stream = stream
         self._dead: dict[int, Entry] = {}
         self._inbox: dict[int, Entry] = {}
+        self._crashes: dict[str, WaitingItem] = {}
         self._told: list[WaitingItem] = []
 
     def message(self, entry: Entry, *, dead: bool) -> None:
@@ -57,6 +60,33 @@ class Waiting:
             self._inbox[entry.id] = entry
         self.changed()
 
+    def crash(self, name: str, why: str, at: datetime) -> None:
+        """An agent crashed: the operator should know, also where it was started again."""
+        before = self._crashes.get(name)
+        count = 1 if before is None else int(before.ref or 0) + 1
+        often = "" if count == 1 else f" {count} times, the last time because"
+        title = f"{name} crashed{often or ':'} {why}"
+        since = at if before is None else before.since
+        self._crashes[name] = WaitingItem(
+            id=f"crash-{name}", kind="crash", title=title, since=since, agent=name, ref=count
+        )
+        self.changed()
+
+    def dismiss(self, number: str) -> None:
+        """The operator has seen it.
+
+        Raises:
+            HiveError: `not_found`; `wrong_state` for what has to be settled.
+        """
+        kind, _, name = number.partition("-")
+        if kind == "crash" and name in self._crashes:
+            del self._crashes[name]
+            self.changed()
+        elif any(item.id == number for item in self.items()):
+            raise HiveError("wrong_state", f"'{number}' cannot be dismissed", "Settle what it is about, then it goes")
+        else:
+            raise HiveError("not_found", f"nothing waits under the id {number!r}", "It may have been settled already")
+
     @property
     def unread(self) -> int:
         """Messages in the operator's inbox."""
@@ -71,7 +101,8 @@ class Waiting:
 
     def items(self) -> list[WaitingItem]:
         """The list, oldest first."""
-        found = [*self._stuck(), *self._dead_letters(), *self._mail()]
+        crashes = [item for name, item in self._crashes.items() if name in self._roster.members()]
+        found = [*self._stuck(), *crashes, *self._dead_letters(), *self._mail()]
         return sorted(found, key=lambda item: (item.since, item.id))
 
     def _stuck(self) -> Iterator[WaitingItem]:

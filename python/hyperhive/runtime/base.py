@@ -98,6 +98,8 @@ class Runtime(Protocol):
     survives_daemon: bool
     #: Sentences, each one thing that this runtime does not isolate. Shown at start and on the page.
     warnings: tuple[str, ...]
+    #: Harnesses that may start at the same time without choking the machine.
+    starts_at_once: int = 1000
     #: Set by the lifecycle before the first start.
     on_exit: Callable[[Exit], None]
 
@@ -144,6 +146,10 @@ class Runtime(Protocol):
     async def deploy(self, plan: AgentPlan) -> Change:  # noqa: ARG002
         """Bring what the agent runs on to `plan`, with a restart where needed; what does not run is not started."""
         return "none"
+
+    def exists(self, name: str) -> bool:
+        """Whether there is something of the agent that `destroy` would remove."""
+        return name in self.running()
 
     async def destroy(self, name: str) -> None:
         """End the agent and remove everything that the runtime made, but none of the plan's directories."""

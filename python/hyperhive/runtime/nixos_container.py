@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final
@@ -54,6 +55,7 @@ class NixosContainerRuntime(Runtime):
 
     name = "nixos-container"
     survives_daemon = True
+    starts_at_once = max(2, os.cpu_count() or 1)
     warnings: tuple[str, ...] = (
         "agents share the host's network: they reach every port on localhost and every abstract socket",
     )
@@ -179,6 +181,12 @@ class NixosContainerRuntime(Runtime):
                 return "restart"
             await self._steps.limit(plan)
             return change
+
+    def exists(self, name: str) -> bool:
+        """Whether there is a container of that name, running or not."""
+        conf = self._files.conf(name)
+        # One of configuration.nix is none of the hive's, whatever it is called.
+        return not conf.is_symlink() and (conf.exists() or self._files.root(name).exists())
 
     async def destroy(self, name: str) -> None:
         """Remove the container, whatever state it is in; the agent's directories stay.

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from abc import abstractmethod
 from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from hyperhive.errors import HiveError
@@ -22,7 +24,7 @@ from hyperhive.runtime.surroundings import Surroundings, default_command, find_s
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from hyperhive.runtime.base import AgentPlan, Exit, Owner
+    from hyperhive.runtime.base import AgentPlan, Change, Exit, Owner
     from hyperhive.runtime.owners import Hive
     from hyperhive.runtime.run import Launch
 
@@ -48,6 +50,7 @@ class ProcessTrees(Runtime):
 
     name: str
     survives_daemon = False
+    starts_at_once = max(4, 2 * (os.cpu_count() or 1))
     warnings: tuple[str, ...]
     #: Mode of the hive's directories above an agent's.
     parents = 0o700
@@ -148,6 +151,19 @@ class ProcessTrees(Runtime):
                 run.end()
                 await self._gone(run)
 
+    def change(self, plan: AgentPlan) -> Change:
+        """What `deploy` would do to the harness: what it was started with cannot be changed under it."""
+        run = self._runs.get(plan.name)
+        return "none" if run is None or _without_container(run.plan) == _without_container(plan) else "restart"
+
+    async def deploy(self, plan: AgentPlan) -> Change:
+        """Start the harness anew where `plan` is another one than it runs on."""
+        change = self.change(plan)
+        if change == "restart":
+            await self.stop(plan.name)
+            await self.start(plan)
+        return change
+
     async def _gone(self, run: Run) -> None:
         # Waiting is cancelled with the caller, the run is not.
         done, _ = await asyncio.wait({run.task}, timeout=GONE_WITHIN)
@@ -168,3 +184,7 @@ class ProcessTrees(Runtime):
         for result in results:
             if isinstance(result, BaseException):
                 raise result
+
+
+def _without_container(plan: AgentPlan) -> AgentPlan:
+    return replace(plan, container=None)

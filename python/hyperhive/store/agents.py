@@ -1,13 +1,13 @@
-"""Statements about agents."""
+"""Statements about agents. What each state means stands in `tables`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 
-from hyperhive.store.tables import AgentRow
+from hyperhive.store.tables import AgentRow, EventRow, MessageRow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,14 +16,15 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Row, Table
 
 _agents = cast("Table", AgentRow.__table__)  # type: ignore[attr-defined]
+_events = cast("Table", EventRow.__table__)  # type: ignore[attr-defined]
+_messages = cast("Table", MessageRow.__table__)  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, slots=True)
-class Declared:
-    """An agent that the settings name."""
+class Declaration:
+    """All that the settings declare: agents by name, with what is wanted for one that is new."""
 
-    name: str
-    wanted: str
+    wanted: dict[str, str]
     at: datetime
 
 
@@ -43,33 +44,77 @@ class Tombstone:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Revival:
+    """A tombstone that is an agent again."""
+
+    name: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Purge:
+    """A tombstone of which nothing is kept; why what waits for it is not delivered."""
+
+    name: str
+    reason: str
+
+
 def list_agents(connection: Connection) -> Sequence[Row[Any]]:
     """Every agent, tombstones included, by name."""
     return connection.execute(select(_agents).order_by(_agents.c.name)).all()
 
 
-def declare(connection: Connection, items: list[Declared]) -> list[None]:
-    """Make declared agents known; one that was there keeps what is wanted for it, a tombstone comes back."""
-    known = {row.name: row for row in list_agents(connection)}
+def declare(connection: Connection, items: list[Declaration]) -> list[None]:
+    """Make declared agents known, and those that left the settings tombstones.
+
+    One that was there keeps what is wanted for it. A tombstone comes back, unless the operator destroyed it while it
+    was declared: then it does once it was taken out of the settings in between.
+    """
     for item in items:
-        if item.name not in known:
-            values = {"name": item.name, "origin": "declared", "wanted": item.wanted, "created_at": item.at}
-            connection.execute(insert(_agents).values(values))
-        else:
-            statement = update(_agents).where(_agents.c.name == item.name)
-            connection.execute(statement.values(origin="declared", tombstone_at=None))
+        known = {row.name: row for row in list_agents(connection)}
+        for name, wanted in item.wanted.items():
+            if name not in known:
+                values = {"name": name, "origin": "declared", "wanted": wanted, "created_at": item.at}
+                connection.execute(insert(_agents).values(values))
+            elif known[name].origin != "declared" or known[name].tombstone_cause != "destroyed":
+                _set(connection, name, origin="declared", tombstone_at=None, tombstone_cause=None)
+        for row in known.values():
+            if row.origin == "declared" and row.name not in item.wanted:
+                _set(connection, row.name, tombstone_at=row.tombstone_at or item.at, tombstone_cause="undeclared")
     return [None] * len(items)
 
 
 def set_wanted(connection: Connection, items: list[Wanted]) -> list[None]:
     """Write what is wanted."""
     for item in items:
-        connection.execute(update(_agents).where(_agents.c.name == item.name).values(wanted=item.wanted))
+        _set(connection, item.name, wanted=item.wanted)
     return [None] * len(items)
 
 
 def bury(connection: Connection, items: list[Tombstone]) -> list[None]:
-    """Turn agents into tombstones."""
+    """Turn agents that the operator destroyed into tombstones."""
     for item in items:
-        connection.execute(update(_agents).where(_agents.c.name == item.name).values(tombstone_at=item.at))
+        _set(connection, item.name, tombstone_at=item.at, tombstone_cause="destroyed")
     return [None] * len(items)
+
+
+def revive(connection: Connection, items: list[Revival]) -> list[None]:
+    """Turn tombstones into agents that should run."""
+    for item in items:
+        _set(connection, item.name, origin=item.origin, wanted="running", tombstone_at=None, tombstone_cause=None)
+    return [None] * len(items)
+
+
+def purge(connection: Connection, items: list[Purge]) -> list[None]:
+    """Forget agents: their events go, and what waits for them becomes dead letters."""
+    for item in items:
+        connection.execute(delete(_agents).where(_agents.c.name == item.name))
+        connection.execute(delete(_events).where(_events.c.agent == item.name))
+        waits = (_messages.c.recipient == item.name, _messages.c.state == "waiting")
+        connection.execute(update(_messages).where(*waits).values(state="dead", reason=item.reason, not_before=None))
+    return [None] * len(items)
+
+
+def _set(connection: Connection, name: str, **values: object) -> None:
+    connection.execute(update(_agents).where(_agents.c.name == name).values(**values))

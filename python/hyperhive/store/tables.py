@@ -14,7 +14,7 @@ from sqlmodel import Field, SQLModel
 from hyperhive.store.types import BigId, UtcDateTime
 
 #: Version of the schema that this code speaks; the newest file in `migrations/versions`.
-SCHEMA: Final = "0001"
+SCHEMA: Final = "0002"
 
 MessageState = Literal[
     # accepted, not done. Handed out or not is known to the broker; → settled, dead
@@ -41,6 +41,13 @@ AgentOrigin = Literal[
     "declared",
     # made at run time
     "spawned",
+]
+
+TombstoneCause = Literal[
+    # its declaration went away; → no tombstone, once it is declared again
+    "undeclared",
+    # the operator destroyed it; → no tombstone (revive), undeclared
+    "destroyed",
 ]
 
 
@@ -95,7 +102,11 @@ class AgentRow(SQLModel, table=True):
     """An agent, and what is wanted for it."""
 
     __tablename__ = "agents"
-    __table_args__ = (_one_of("wanted", WantedState), _one_of("origin", AgentOrigin))
+    __table_args__ = (
+        _one_of("wanted", WantedState),
+        _one_of("origin", AgentOrigin),
+        _one_of("tombstone_cause", TombstoneCause),
+    )
 
     name: str = Field(sa_column=Column(String(16), primary_key=True))
     origin: str = Field(sa_column=Column(String(12), nullable=False))
@@ -103,6 +114,7 @@ class AgentRow(SQLModel, table=True):
     created_at: datetime = Field(sa_column=Column(UtcDateTime, nullable=False))
     #: Set when it was destroyed or its declaration went away; its directories are kept.
     tombstone_at: datetime | None = Field(sa_column=Column(UtcDateTime))
+    tombstone_cause: str | None = Field(sa_column=Column(String(12)))
 
 
 class EventRow(SQLModel, table=True):

@@ -3,16 +3,15 @@
 # FastAPI reads the annotations of its routes at run time, so what they name is imported for real.
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Query, Response
+from fastapi import FastAPI, Query
 from pydantic import Field
 from starlette.responses import StreamingResponse
 
 from hyperhive import __version__
-from hyperhive.errors import HiveError
 from hyperhive.hive import views
 from hyperhive.hive.hive import Hive
 from hyperhive.hive.roster import Agent
-from hyperhive.names import OPERATOR, nearest
+from hyperhive.names import OPERATOR
 from hyperhive.shapes import (
     AckAnswer,
     AckRequest,
@@ -24,15 +23,14 @@ from hyperhive.shapes import (
     JournalAnswer,
     MessageRow,
     MessagesAnswer,
-    OperationRow,
     PageUrl,
-    ReconcileAnswer,
     Sent,
     StateSnapshot,
 )
 from hyperhive.store import audit, events, messages
 from hyperhive.web.answers import make_app
 from hyperhive.web.api.journal import last_lines
+from hyperhive.web.api.lifecycle import add_lifecycle
 from hyperhive.web.files import add_pages
 from hyperhive.wire import Id, OperatorInfo, SendRequest
 
@@ -45,20 +43,12 @@ def operator_app(hive: Hive) -> FastAPI:
     app = make_app("hyperhive operator API")
     _add_overview(app, hive)
     _add_agents(app, hive)
+    add_lifecycle(app, hive)
     _add_messages(app, hive)
     _add_dead_letters(app, hive)
     _add_history(app, hive)
     add_pages(app)
     return app
-
-
-def _agent(hive: Hive, name: str) -> Agent:
-    agent = hive.roster.agents.get(name)
-    if agent is None or agent.tombstone:
-        near = nearest(name, hive.roster.members())
-        hint = f"Did you mean {' or '.join(near)}?" if near else "See: hyperhive list"
-        raise HiveError("unknown_agent", f"there is no agent {name!r}", hint, nearest=near)
-    return agent
 
 
 def _row(hive: Hive, agent: Agent) -> AgentRow:
@@ -118,7 +108,7 @@ def _add_overview(app: FastAPI, hive: Hive) -> None:
     @app.get("/api/agents/{name}/page-url")
     async def page_url(name: str) -> PageUrl:
         """The address that shows one agent, with the operator's token in its fragment."""
-        view = f"view=agent/{_agent(hive, name).name}"
+        view = f"view=agent/{hive.lifecycle.find(name).name}"
         return PageUrl(url=f"http://localhost:{hive.settings.dashboard.port}/#token={hive.token}&{view}")
 
 
@@ -127,55 +117,25 @@ def _add_agents(app: FastAPI, hive: Hive) -> None:
     async def agents() -> AgentsAnswer:
         """All agents, by name."""
         live = [agent for _name, agent in sorted(hive.roster.agents.items()) if not agent.tombstone]
-        return AgentsAnswer(agents=[_row(hive, agent) for agent in live])
+        return AgentsAnswer(agents=[_row(hive, agent) for agent in live], warnings=hive.warnings)
 
     @app.get("/api/agents/{name}")
     async def agent(name: str) -> AgentRow:
         """One agent."""
-        return _row(hive, _agent(hive, name))
+        return _row(hive, hive.lifecycle.find(name))
 
     @app.get("/api/agents/{name}/events")
     async def agent_events(name: str, limit: Limit = 200, before: Before = None) -> EventsAnswer:
         """What happened in an agent's turns, newest first."""
-        rows = await hive.store.read(events.page, _agent(hive, name).name, before, limit)
+        rows = await hive.store.read(events.page, hive.lifecycle.find(name).name, before, limit)
         return EventsAnswer(events=[views.event_row(row) for row in rows])
 
     @app.get("/api/agents/{name}/journal")
     async def journal(name: str, lines: Annotated[int, Query(ge=1, le=10_000)] = 100) -> JournalAnswer:
         """What an agent's harness printed, oldest first."""
-        return JournalAnswer(lines=await last_lines(hive.layout.log(_agent(hive, name).name), lines))
-
-    @app.post("/api/agents/{name}/{action}")
-    async def act(name: str, action: str, response: Response) -> OperationRow:
-        """Start, stop, restart, kick or cancel; 202 where it goes on after a few seconds."""
-        agent = _agent(hive, name)
-        lifecycle = hive.lifecycle
-        actions = {
-            "start": lambda: lifecycle.start(agent),
-            "stop": lambda: lifecycle.stop(agent),
-            "restart": lambda: lifecycle.restart(agent),
-            "kick": lambda: lifecycle.kick(agent, "the operator asked for it"),
-        }
-        if action == "cancel":
-            # Not queued behind others: a stop that waits for the turn to end is what a cancel helps.
-            row = await hive.operations.run(f"{name}/cancel", action, lambda: lifecycle.cancel(agent))
-        elif action in actions:
-            row = await hive.operations.run(name, action, actions[action])
-        else:
-            raise HiveError("not_found", f"there is no action {action!r}", f"There are: cancel, {', '.join(actions)}")
-        response.status_code = 200 if row.ended_at else 202
-        return row
-
-    @app.get("/api/operations/{number}")
-    async def operation(number: int) -> OperationRow:
-        """What became of an operation."""
-        return hive.operations.get(number)
-
-    @app.post("/api/reconcile")
-    async def reconcile() -> ReconcileAnswer:
-        """Start what should run and does not, stop what runs and should not."""
-        started, stopped = await hive.lifecycle.reconcile()
-        return ReconcileAnswer(started=started, stopped=stopped)
+        agent = hive.lifecycle.find(name)
+        said = await hive.runtime.journal(agent.name, lines)
+        return JournalAnswer(lines=await last_lines(hive.layout.log(name), lines) if said is None else list(said))
 
 
 class OperatorSend(SendRequest):

@@ -1,0 +1,134 @@
+"""What an operator can do to an agent: each is one operation in the agent's queue, and written to the audit log."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from hyperhive.errors import HiveError
+from hyperhive.hive import tombstones
+from hyperhive.hive.kicks import Kicks
+from hyperhive.names import OPERATOR
+from hyperhive.store import agents, audit
+from hyperhive.store.agents import Tombstone
+from hyperhive.store.audit import AuditEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from hyperhive.hive.hive import Hive
+    from hyperhive.hive.roster import Agent
+    from hyperhive.shapes import OperationRow
+
+
+class Actions:
+    """The actions on the agents of a hive.
+
+    Args:
+        hive: the parts that they work with.
+    """
+
+    def __init__(self, hive: Hive) -> None:
+        self._hive = hive
+        self._kicks = Kicks(hive)
+        self._works: Final[dict[str, Callable[[Agent], Awaitable[None]]]] = {
+            "start": self._start,
+            "stop": self._stop,
+            "restart": self._restart,
+            "rebuild": self._rebuild,
+            "pause": self._pause,
+            "resume": self._resume,
+            "destroy": self._destroy,
+            "kick": self._kick,
+            "cancel": self._cancel,
+        }
+
+    async def do(self, name: str, action: str) -> OperationRow:
+        """Do something to an agent; answered after a few seconds at most.
+
+        Raises:
+            HiveError: `unknown_agent`, `not_found` for an action, and whatever the action says.
+        """
+        lifecycle = self._hive.lifecycle
+        lifecycle.find(name)
+        work = self._works.get(action)
+        if work is None:
+            raise HiveError("not_found", f"there is no action {action!r}", f"There are: {', '.join(self._works)}")
+        # A cancel is not queued behind others: a stop that waits for the turn to end is what it helps.
+        queue = f"{name} cancel" if action == "cancel" else None
+        # Looked up once more: what was queued before may have destroyed it.
+        return await self._hive.operations.run(name, action, lambda: work(lifecycle.find(name)), queue=queue)
+
+    async def revive(self, name: str) -> OperationRow:
+        """Make an agent of a tombstone and start it."""
+        tombstones.find(self._hive, name)
+
+        async def work() -> None:
+            agent = await tombstones.revive(self._hive, name)
+            await self._bring_up(agent, "the operator revived you")
+
+        return await self._hive.operations.run(name, "revive", work)
+
+    async def purge(self, name: str) -> OperationRow:
+        """Wipe what was kept of a tombstone."""
+        tombstones.find(self._hive, name)
+        return await self._hive.operations.run(name, "purge", lambda: tombstones.purge(self._hive, name))
+
+    # --- each of them
+
+    async def _start(self, agent: Agent) -> None:
+        await self._hive.lifecycle.want(agent, "running")
+        if agent.name not in self._hive.runtime.running():
+            await self._bring_up(agent, "the operator started you")
+
+    async def _stop(self, agent: Agent) -> None:
+        await self._hive.lifecycle.want(agent, "stopped")
+        await self._hive.lifecycle.stop(agent)
+
+    async def _restart(self, agent: Agent) -> None:
+        await self._hive.lifecycle.stop(agent)
+        await self._again(agent, "the operator restarted you")
+
+    async def _rebuild(self, agent: Agent) -> None:
+        # What a start finds it leaves alone where it can; once removed, everything on the host is made anew.
+        await self._hive.lifecycle.remove(agent)
+        await self._again(agent, "the operator rebuilt what you run in")
+
+    async def _again(self, agent: Agent, reason: str) -> None:
+        if agent.wanted == "stopped":
+            await self._hive.lifecycle.want(agent, "running")
+        await self._bring_up(agent, reason)
+
+    async def _bring_up(self, agent: Agent, reason: str) -> None:
+        self._hive.lifecycle.forgive(agent)
+        await self._hive.lifecycle.bring_up(agent)
+        await self._kicks.kick(agent, reason)
+
+    async def _pause(self, agent: Agent) -> None:
+        if agent.wanted == "stopped":
+            raise HiveError("agent_not_running", f"'{agent.name}' does not run", f"hyperhive start {agent.name}")
+        await self._hive.lifecycle.want(agent, "paused")
+
+    async def _resume(self, agent: Agent) -> None:
+        if agent.wanted == "stopped":
+            raise HiveError("wrong_state", f"'{agent.name}' is stopped, not paused", f"hyperhive start {agent.name}")
+        await self._hive.lifecycle.want(agent, "running")
+
+    async def _kick(self, agent: Agent) -> None:
+        await self._kicks.kick(agent, "the operator asked for it")
+
+    async def _cancel(self, agent: Agent) -> None:
+        if agent.name not in self._hive.runtime.running():
+            raise HiveError("agent_not_running", f"'{agent.name}' does not run", f"hyperhive start {agent.name}")
+        done = await self._hive.commands.give(agent.name, "cancel")
+        if not done.ok:
+            raise HiveError("wrong_state", f"nothing was cancelled: {done.error}", f"See: hyperhive show {agent.name}")
+
+    async def _destroy(self, agent: Agent) -> None:
+        """Remove what it runs in and keep what it knows."""
+        hive = self._hive
+        await hive.lifecycle.remove(agent)
+        now = hive.clock()
+        await hive.store.submit(agents.bury, Tombstone(agent.name, now))
+        await hive.store.submit(audit.append, AuditEntry(now, OPERATOR, "destroy", agent.name))
+        agent.tombstone_at = now
+        hive.roster.touch(agent)

@@ -1,0 +1,31 @@
+"""Making the agents of the settings known: new ones, those that left, those that came back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hyperhive.config import AgentSettings
+from hyperhive.hive.roster import Agent
+from hyperhive.store import agents
+from hyperhive.store.agents import Declaration
+
+if TYPE_CHECKING:
+    from hyperhive.hive.hive import Hive
+
+
+async def declare(hive: Hive) -> None:
+    """Bring store and roster to what the settings in force declare; starts and stops nothing."""
+    now = hive.clock()
+    declared = hive.settings.agents
+    wanted = {name: "running" if own.auto_start else "stopped" for name, own in declared.items()}
+    await hive.store.submit(agents.declare, Declaration(wanted, now))
+    for row in await hive.store.read(agents.list_agents):
+        agent = hive.roster.agents.get(row.name)
+        if agent is None:
+            agent = Agent(row.name, row.origin, row.wanted, AgentSettings(), fact_since=now, wanted_since=now)
+            hive.roster.agents[row.name] = agent
+        agent.settings = declared.get(row.name) or agent.settings
+        agent.tombstone_at, agent.origin = row.tombstone_at, row.origin
+        if agent.wanted == "paused":
+            hive.broker.shut(row.name, "paused")
+        hive.roster.touch(agent)

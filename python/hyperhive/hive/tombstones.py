@@ -1,0 +1,132 @@
+"""Agents that are no more: listed with what is kept of them, brought back, or wiped.
+
+A purge moves the directories aside before anything else, so that whatever happens in between, no later agent of the
+same name finds them: not its login, not its notes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+from typing import TYPE_CHECKING
+
+from hyperhive import beneath
+from hyperhive.errors import HiveError
+from hyperhive.names import MANAGER, OPERATOR, nearest, web_port
+from hyperhive.shapes import TombstoneRow
+from hyperhive.store import agents, audit
+from hyperhive.store.agents import Purge, Revival
+from hyperhive.store.audit import AuditEntry
+
+if TYPE_CHECKING:
+    from hyperhive.hive.hive import Hive
+    from hyperhive.hive.roster import Agent
+
+_log = logging.getLogger(__name__)
+
+
+def find(hive: Hive, name: str) -> Agent:
+    """The tombstone of that name.
+
+    Raises:
+        HiveError: `unknown_agent`; `wrong_state` where there is such an agent.
+    """
+    agent = hive.roster.agents.get(name)
+    if agent is None:
+        near = nearest(name, hive.roster.tombstones())
+        hint = f"Did you mean {' or '.join(near)}?" if near else "See: hyperhive tombstones"
+        raise HiveError("unknown_agent", f"there is no tombstone {name!r}", hint, nearest=near)
+    if not agent.tombstone:
+        raise HiveError("wrong_state", f"'{name}' is an agent, and no tombstone", f"hyperhive destroy {name}")
+    return agent
+
+
+async def listing(hive: Hive) -> list[TombstoneRow]:
+    """All tombstones, by name; directories of any size are counted side by side."""
+    found = [agent for _name, agent in sorted(hive.roster.agents.items()) if agent.tombstone]
+    return list(await asyncio.gather(*(_row(hive, agent) for agent in found)))
+
+
+async def _row(hive: Hive, agent: Agent) -> TombstoneRow:
+    place = hive.layout.of_agent(agent.name)
+    return TombstoneRow(
+        name=agent.name,
+        since=agent.tombstone_at or hive.clock(),
+        origin=agent.origin,
+        declared=agent.name in hive.settings.agents,
+        has_login=beneath.has_file(place, "claude/.credentials.json"),
+        size_bytes=await beneath.size_of(place),
+        unread=hive.broker.unread(agent.name),
+    )
+
+
+async def revive(hive: Hive, name: str) -> Agent:
+    """Make an agent of a tombstone, with all that was kept; one that is not declared any more is the hive's own now.
+
+    Raises:
+        HiveError: `unknown_agent`, `wrong_state`, `port_collision`.
+    """
+    agent = find(hive, name)
+    port = web_port(name)
+    taken = [other for other in hive.roster.members() if other != MANAGER and web_port(other) == port]
+    if taken:
+        what = f"'{name}' and '{taken[0]}' get the same web port {port}, which follows from the name"
+        raise HiveError("port_collision", what, f"Destroy '{taken[0]}' first, or leave '{name}' where it is")
+    origin = "declared" if name in hive.settings.agents else "spawned"
+    await hive.store.submit(agents.revive, Revival(name, origin))
+    await hive.store.submit(audit.append, AuditEntry(hive.clock(), OPERATOR, "revive", name))
+    agent.origin, agent.tombstone_at = origin, None
+    agent.wanted, agent.wanted_since = "running", hive.clock()
+    hive.broker.open(name, "paused")
+    hive.roster.touch(agent)
+    return agent
+
+
+async def purge(hive: Hive, name: str) -> None:
+    """Wipe what was kept of an agent. What waits for it becomes dead letters.
+
+    Raises:
+        HiveError: `unknown_agent`, `wrong_state`; `operation_failed`: something of it is still there.
+    """
+    find(hive, name)
+    if hive.runtime.exists(name):
+        what = f"there still is a container or a process of '{name}'"
+        raise HiveError("wrong_state", what, "hyperhive reconcile, then purge it once more")
+    _put_aside(hive, name)
+    reason = f"'{name}' was purged"
+    await hive.store.submit(agents.purge, Purge(name, reason))
+    await hive.store.submit(audit.append, AuditEntry(hive.clock(), OPERATOR, "purge", name))
+    hive.broker.bury(name, reason)
+    agent = hive.roster.agents.pop(name)
+    hive.roster.touch(agent)
+    await empty_trash(hive)
+
+
+def _put_aside(hive: Hive, name: str) -> None:
+    try:
+        hive.layout.trash.mkdir(mode=0o700, exist_ok=True)
+        for path in (hive.layout.of_agent(name), hive.layout.log(name)):
+            if os.path.lexists(path):
+                path.rename(hive.layout.trash / f"{path.name}.{secrets.token_hex(8)}")
+    except OSError as error:
+        what = f"what '{name}' left cannot be put aside: {error}"
+        raise HiveError("operation_failed", what, "Correct it, then purge it once more") from error
+
+
+async def empty_trash(hive: Hive) -> None:
+    """Remove what purges put aside, also what was left of those that were interrupted.
+
+    Raises:
+        HiveError: `operation_failed`.
+    """
+    await beneath.wipe(hive.layout.trash)
+
+
+async def empty_old_trash(hive: Hive) -> None:
+    """The same at the start of the hive, which goes on whatever happens."""
+    try:
+        await empty_trash(hive)
+    except HiveError as error:
+        _log.warning("what was purged earlier is still there: %s", error)
