@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from hyperhive import shapes
 from hyperhive.answer import wait_for_answer
-from hyperhive.connection import Connection
+from hyperhive.connection import Connection, part_of_path
 from hyperhive.names import parse_agent_name
 
 if TYPE_CHECKING:
@@ -80,6 +80,14 @@ class HiveClient:
         """Bring the agents to what is wanted for them, and say what that took."""
         return shapes.ReconcileAnswer.model_validate(await self._line.post("/api/reconcile"))
 
+    async def operations(self) -> list[shapes.OperationRow]:
+        """What is queued, what runs and what has ended since the hive's start, newest first."""
+        return shapes.OperationsAnswer.model_validate(await self._line.get("/api/operations")).operations
+
+    async def dismiss(self, item: str) -> None:
+        """Take a crash off the list of what waits for the operator, by its id."""
+        await self._line.post(f"/api/waiting/{part_of_path(item)}/dismiss")
+
     async def audit(self, *, before: int | None = None, limit: int = 100) -> list[shapes.AuditRow]:
         """Who decided what, newest first."""
         answer = await self._line.get("/api/audit", before=before, limit=limit)
@@ -101,7 +109,7 @@ class HiveClient:
         return shapes.AgentRow.model_validate(await self._line.get(_agent(name)))
 
     async def start(self, name: str) -> shapes.OperationRow:
-        """Start an agent; like all five, returns after at most about 5 s, see `operation`."""
+        """Start an agent; like whatever answers with an operation, returns after at most about 5 s, see `operation`."""
         return await self._do(name, "start")
 
     async def stop(self, name: str) -> shapes.OperationRow:
@@ -111,6 +119,22 @@ class HiveClient:
     async def restart(self, name: str) -> shapes.OperationRow:
         """Stop and start an agent."""
         return await self._do(name, "restart")
+
+    async def rebuild(self, name: str) -> shapes.OperationRow:
+        """Stop an agent, make what it runs in anew and start it; login, notes and shared files stay."""
+        return await self._do(name, "rebuild")
+
+    async def pause(self, name: str) -> shapes.OperationRow:
+        """Give an agent no more messages; a running turn ends first, and what is sent waits."""
+        return await self._do(name, "pause")
+
+    async def resume(self, name: str) -> shapes.OperationRow:
+        """End an agent's pause."""
+        return await self._do(name, "resume")
+
+    async def destroy(self, name: str) -> shapes.OperationRow:
+        """Remove what an agent runs in; login and notes stay as a tombstone."""
+        return await self._do(name, "destroy")
 
     async def kick(self, name: str) -> shapes.OperationRow:
         """Wake an agent with a message of the hive that tells it to look at its notes."""
@@ -133,6 +157,22 @@ class HiveClient:
         """The last lines that an agent's harness printed, oldest first."""
         answer = await self._line.get(f"{_agent(name)}/journal", lines=lines)
         return shapes.JournalAnswer.model_validate(answer).lines
+
+    # --- tombstones
+
+    async def tombstones(self) -> list[shapes.TombstoneRow]:
+        """Agents that are no more, and what is kept of each, by name."""
+        return shapes.TombstonesAnswer.model_validate(await self._line.get("/api/tombstones")).tombstones
+
+    async def revive(self, name: str) -> shapes.OperationRow:
+        """Make an agent of a tombstone, with everything that was kept, and start it."""
+        answer = await self._line.post(f"{_tombstone(name)}/revive")
+        return shapes.OperationRow.model_validate(answer)
+
+    async def purge(self, name: str) -> shapes.OperationRow:
+        """Wipe what was kept of a tombstone; nothing brings it back, and what waits for it becomes dead letters."""
+        answer = await self._line.post(f"{_tombstone(name)}/purge", {"name": name})
+        return shapes.OperationRow.model_validate(answer)
 
     # --- messages
 
@@ -225,3 +265,7 @@ class HiveClient:
 
 def _agent(name: str) -> str:
     return f"/api/agents/{parse_agent_name(name)}"
+
+
+def _tombstone(name: str) -> str:
+    return f"/api/tombstones/{parse_agent_name(name)}"

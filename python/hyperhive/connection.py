@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
+import re
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
@@ -29,6 +30,8 @@ _TIMEOUT: Final = httpx.Timeout(120, connect=10)
 _STREAM_TIMEOUT: Final = httpx.Timeout(90, connect=10)
 #: Seconds between two tries to come back to a hive that went away: the first and the longest.
 _RETRY: Final = (0.2, 2.0)
+#: What is a part of a path and of nothing else.
+_PART: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 #: What a hive that restarts makes of a request.
 _AWAY: Final = {"no_daemon", "shutting_down"}
 
@@ -182,6 +185,17 @@ async def _events(lines: AsyncIterator[str]) -> AsyncIterator[Json]:
             data = []
             if isinstance(event, dict):
                 yield event
+
+
+def part_of_path(text: str) -> str:
+    """`text` as one part of a route.
+
+    Raises:
+        HiveError: `not_found`: it could be read as another route, and no id of the hive's looks like that.
+    """
+    if not _PART.fullmatch(text):
+        raise HiveError("not_found", f"{text!r} is no id of anything", "Ids look like 'crash-alice'")
+    return text
 
 
 def _given(query: Mapping[str, object]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-from hyperhive.config import AgentSettings, Approvals, Builder, Defaults, Limits, Manager, Notifications, Systems
+from hyperhive.config import AgentSettings, Approvals, Defaults, Limits, Manager, Notifications, Systems
 from hyperhive.names import web_port
 
 if TYPE_CHECKING:
@@ -161,22 +161,34 @@ def _can_bind(family: socket.AddressFamily, host: str, port: int) -> bool:
 
 
 def unapplied(settings: HiveSettings) -> list[Finding]:
-    """Settings that are accepted but that this version does not act on, so that none is ignored in silence."""
+    """Settings that are accepted but not acted on, by this version or this runtime, so that none is ignored in silence.
+
+    `builder` is left out: the NixOS module writes it for every hive, and nobody sets it.
+    """
     found = [
         *_differing("notifications", settings.notifications, Notifications()),
         *_differing("approvals", settings.approvals, Approvals()),
-        *_differing("builder", settings.builder, Builder()),
-        *_differing("systems", settings.systems, Systems()),
         *_differing("database", settings.database, type(settings.database)()),
         # `enable` is left out: there is no manager yet, and false says just that.
         *_differing("manager", settings.manager, Manager(), ("model", "prompt")),
-        *_differing("defaults.limits", settings.defaults.limits, Defaults().limits),
     ]
     for name, agent in settings.agents.items():
-        own = ("system", "config_file", "mcp_servers", "schedules", "extra_nspawn_flags", "bind_mounts")
-        found += _differing(f"agents.{name}", agent, AgentSettings(), own)
-        found += _differing(f"agents.{name}.limits", agent.limits, Limits())
-    return [Finding("warning", path, "this version does not act on it yet") for path in found]
+        found += _differing(f"agents.{name}", agent, AgentSettings(), ("mcp_servers", "schedules"))
+    warnings = [Finding("warning", path, "this version does not act on it yet") for path in found]
+    if settings.runtime != "nixos-container":
+        text = "only the runtime nixos-container acts on it"
+        warnings += [Finding("warning", path, text) for path in _of_containers(settings)]
+    return warnings
+
+
+def _of_containers(settings: HiveSettings) -> Iterator[str]:
+    """Settings that only the runtime `nixos-container` acts on."""
+    yield from _differing("systems", settings.systems, Systems())
+    yield from _differing("defaults.limits", settings.defaults.limits, Defaults().limits)
+    for name, agent in settings.agents.items():
+        own = ("system", "config_file", "extra_nspawn_flags", "bind_mounts")
+        yield from _differing(f"agents.{name}", agent, AgentSettings(), own)
+        yield from _differing(f"agents.{name}.limits", agent.limits, Limits())
 
 
 def _differing(path: str, given: BaseModel, default: BaseModel, fields: Iterable[str] | None = None) -> Iterator[str]:

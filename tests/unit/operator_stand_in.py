@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 AT = "2026-11-22T18:03:00.123Z"
+ACTIONS = ("start", "stop", "restart", "rebuild", "pause", "resume", "destroy", "kick", "cancel")
 
 
 def agent(name: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
@@ -48,6 +49,13 @@ def message(
 def operation(kind: str, status: str = "done", **more: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
     ended = AT if status in {"done", "failed"} else None
     return {"id": 7, "agent": "alice", "kind": kind, "status": status, "startedAt": AT, "endedAt": ended, **more}
+
+
+def tombstone(name: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    return {
+        "name": name, "since": AT, "origin": "declared", "declared": False, "hasLogin": True, "sizeBytes": 4300,
+        "unread": 2, **more,
+    }  # fmt: skip
 
 
 class StandIn:
@@ -87,9 +95,14 @@ class StandIn:
                 "audit": [{"id": 1, "at": AT, "actor": "operator", "action": "start", "subject": "alice"}]
             },
             "POST /api/reconcile": {"started": ["alice"], "stopped": []},
+            "GET /api/operations": {"operations": [operation("stop", "running"), operation("start")]},
             "GET /api/operations/7": operation("stop"),
+            "GET /api/tombstones": {"tombstones": [tombstone("alice"), tombstone("old", hasLogin=False)]},
+            "POST /api/tombstones/alice/revive": operation("revive"),
+            "POST /api/tombstones/alice/purge": operation("purge"),
+            "POST /api/waiting/crash-alice/dismiss": {"ok": True},
         }  # fmt: skip
-        for kind in ("start", "stop", "restart", "kick", "cancel"):
+        for kind in ACTIONS:
             self.answers[f"POST /api/agents/alice/{kind}"] = operation(kind)
 
     def state(self) -> dict[str, Any]:

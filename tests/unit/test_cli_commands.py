@@ -58,6 +58,15 @@ COMMANDS = [
     (["start", "alice"], "POST /api/agents/alice/start"),
     (["stop", "alice"], "POST /api/agents/alice/stop"),
     (["restart", "alice"], "POST /api/agents/alice/restart"),
+    (["rebuild", "alice"], "POST /api/agents/alice/rebuild"),
+    (["pause", "alice"], "POST /api/agents/alice/pause"),
+    (["resume", "alice"], "POST /api/agents/alice/resume"),
+    (["destroy", "alice"], "POST /api/agents/alice/destroy"),
+    (["destroy", "alice", "--purge", "--yes"], "POST /api/tombstones/alice/purge"),
+    (["tombstones"], "GET /api/tombstones"),
+    (["revive", "alice"], "POST /api/tombstones/alice/revive"),
+    (["purge", "alice", "--yes"], "POST /api/tombstones/alice/purge"),
+    (["operations"], "GET /api/operations"),
     (["kick", "alice"], "POST /api/agents/alice/kick"),
     (["cancel", "alice"], "POST /api/agents/alice/cancel"),
     (["send", "alice", "hello"], "POST /api/messages"),
@@ -70,6 +79,7 @@ COMMANDS = [
     (["dashboard-url", "alice"], "GET /api/agents/alice/page-url"),
     (["audit"], "GET /api/audit"),
     (["reconcile"], "POST /api/reconcile"),
+    (["dismiss", "crash-alice"], "POST /api/waiting/crash-alice/dismiss"),
 ]
 
 
@@ -107,6 +117,50 @@ def test_tables_fit_eighty_columns(hive: StandIn, capsys: pytest.CaptureFixture[
     assert "abcdefghi" in out
     assert "rate_limited" in out
     assert "[red]it failed" in out
+    assert out.split("\n", 1)[0].split() == ["NAME", "STATE", "SINCE", "MODEL", "UNREAD", "NOTE"]
+    assert " 1000 " in out, "a long note takes no room from the other columns"
+
+
+def test_a_restart_that_is_pending_is_said(hive: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
+    pending = agent("alice", restartPending=True, statusText="busy")
+    hive.answers["GET /api/agents"] = {"agents": [pending, agent("bob", statusText="writes")]}
+    hive.answers["GET /api/agents/alice"] = pending
+    assert main(["list"]) == 0
+    alice, bob = capsys.readouterr().out.splitlines()[1:]
+    assert "restart pending until" in alice
+    assert "busy" not in alice
+    assert "writes" in bob
+    assert main(["show", "alice"]) == 0
+    assert "restart pending until its turn has ended" in capsys.readouterr().out
+
+
+def test_what_goes_wrong_or_on_is_said_before_a_pending_restart(
+    hive: StandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hive.answers["GET /api/agents"] = {
+        "agents": [
+            agent("alice", restartPending=True, problem="it broke"),
+            agent("bob", restartPending=True, operation=operation("stop", "running")),
+        ]
+    }
+    assert main(["list"]) == 0
+    out = capsys.readouterr().out
+    assert "it broke" in out
+    assert "stop running" in out
+    assert "pending" not in out
+
+
+@pytest.mark.parametrize("agents", [[], [agent("alice")]], ids=["no agents", "one agent"])
+def test_warnings_of_the_hive_stand_beside_the_list(
+    hive: StandIn, capsys: pytest.CaptureFixture[str], agents: list[dict[str, Any]]
+) -> None:
+    hive.answers["GET /api/agents"] = {"agents": agents, "warnings": ["not \x1b[2Jtaken in\nforged: line", "more"]}
+    assert main(["list"]) == 0
+    shown = capsys.readouterr()
+    assert "warning: not taken in forged: line\nwarning: more\n" in shown.err
+    assert "taken in" not in shown.out
+    assert main(["list", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["warnings"][1] == "more"
 
 
 def test_messages_are_shown_with_the_newest_last(hive: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
@@ -135,10 +189,14 @@ def test_send_refuses_what_is_no_message(hive: StandIn, monkeypatch: pytest.Monk
     assert hive.requests == []
 
 
+@pytest.mark.parametrize("words", [["start"], ["destroy"], ["destroy", "--purge", "--yes"], ["revive"], ["purge"]])
 @pytest.mark.parametrize("name", ["../../inbox/ack?x=#", "", "Alice", "operator"])
-def test_what_is_no_name_never_becomes_a_part_of_a_route(hive: StandIn, name: str) -> None:
-    assert main(["start", name]) == 2
+def test_what_is_no_name_never_becomes_a_part_of_a_route(
+    hive: StandIn, capsys: pytest.CaptureFixture[str], words: list[str], name: str
+) -> None:
+    assert main([*words, name]) == 2
     assert hive.requests == []
+    assert "wiped" not in capsys.readouterr().err, "nobody is asked about what cannot be"
 
 
 def test_an_operation_under_way_is_waited_for_through_the_stream(

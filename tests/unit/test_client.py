@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from operator_stand_in import StandIn, agent, message, operation, served
+from operator_stand_in import ACTIONS, StandIn, agent, message, operation, served, tombstone
 from starlette.responses import PlainTextResponse
 
 from hyperhive.client import HiveClient
@@ -51,10 +51,48 @@ async def test_reads_everything_else_typed(client: HiveClient) -> None:
     assert await client.dashboard_url("alice") == "http://localhost:8100/#token=p"
 
 
-@pytest.mark.parametrize("action", ["start", "stop", "restart", "kick", "cancel"])
+@pytest.mark.parametrize("action", ACTIONS)
 async def test_does_what_is_asked_to_an_agent(client: HiveClient, hive: StandIn, action: str) -> None:
     assert (await getattr(client, action)("alice")).kind == action
     assert hive.requests[-1][0] == f"POST /api/agents/alice/{action}"
+
+
+async def test_tombstones_are_listed_revived_and_purged(client: HiveClient, hive: StandIn) -> None:
+    first, second = await client.tombstones()
+    assert (first.name, first.has_login, first.size_bytes) == ("alice", True, 4300)
+    assert second.has_login is False
+    assert (await client.revive("alice")).kind == "revive"
+    assert (await client.purge("alice")).kind == "purge"
+    assert hive.requests[-1] == ("POST /api/tombstones/alice/purge", {"name": "alice"})
+
+
+async def test_a_size_that_could_not_be_counted_is_none(client: HiveClient, hive: StandIn) -> None:
+    hive.answers["GET /api/tombstones"] = {"tombstones": [tombstone("alice", sizeBytes=None)]}
+    assert (await client.tombstones())[0].size_bytes is None
+
+
+async def test_the_queue_is_typed_and_newest_first(client: HiveClient) -> None:
+    assert [(one.kind, one.status) for one in await client.operations()] == [("stop", "running"), ("start", "done")]
+
+
+async def test_a_crash_is_dismissed(client: HiveClient, hive: StandIn) -> None:
+    await client.dismiss("crash-alice")
+    assert hive.requests[-1][0] == "POST /api/waiting/crash-alice/dismiss"
+
+
+@pytest.mark.parametrize("item", ["..", "", "a/b", "crash-alice?x", "%2e%2e", "crash alice"])
+async def test_an_id_that_is_none_never_becomes_a_path(client: HiveClient, hive: StandIn, item: str) -> None:
+    with pytest.raises(HiveError) as caught:
+        await client.dismiss(item)
+    assert caught.value.code == "not_found"
+    assert hive.requests == []
+
+
+async def test_what_is_no_name_is_no_tombstone_either(client: HiveClient, hive: StandIn) -> None:
+    for method in (client.revive, client.purge):
+        with pytest.raises(HiveError, match="cannot be an agent's name"):
+            await method("../agents/alice/destroy")
+    assert hive.requests == []
 
 
 async def test_sends_and_acks(client: HiveClient, hive: StandIn) -> None:

@@ -93,35 +93,60 @@ def test_a_missing_claude_is_found_where_there_are_agents(monkeypatch: pytest.Mo
     assert _found(_settings()) == []
 
 
-def test_settings_without_effect_are_named_each(tmp_path: Path) -> None:
-    settings = _settings(
+def _with_everything(runtime: str) -> HiveSettings:
+    return _settings(
+        runtime=runtime,
         notifications={"command": ["true"]},
         approvals={"ttl": "1d"},
         systems={"default": "/nix/store/x"},
-        builder={"nixpkgs": "/nix/store/x"},
+        builder={"nixpkgs": "/nix/store/x", "hyperhive": "/nix/store/y"},
         database={"url": "postgresql://x"},
         manager={"enable": False, "prompt": "x"},
-        defaults={"limits": {"memoryMax": "1G"}},
+        defaults={"limits": {"memoryMax": "1G", "cpuQuota": "200%", "tasksMax": 512}},
         agents={
             "alice": {
                 "system": "/nix/store/x",
-                "configFile": str(tmp_path / "x.nix"),
+                "configFile": "/etc/x.nix",
                 "mcpServers": {"x": {"command": "x"}},
                 "schedules": {"x": {"every": "1h", "message": "x"}},
+                "extraNspawnFlags": ["--quiet"],
+                "bindMounts": {"/data": {}},
                 "limits": {"tasksMax": 10},
             },
             "bob": {},
         },
     )
-    paths = [finding.path for finding in unapplied(settings)]
-    expected = (
-        "notifications.command approvals.ttl builder.nixpkgs systems.default database.url manager.prompt "
-        "defaults.limits.memoryMax agents.alice.system agents.alice.configFile "
-        "agents.alice.mcpServers agents.alice.schedules agents.alice.limits.tasksMax"
-    )
-    assert [
-        path for path in paths if path not in {"defaults.limits.cpuQuota", "defaults.limits.tasksMax"}
-    ] == expected.split()
+
+
+_OF_NO_RUNTIME = [
+    "notifications.command",
+    "approvals.ttl",
+    "database.url",
+    "manager.prompt",
+    "agents.alice.mcpServers",
+    "agents.alice.schedules",
+]
+_OF_CONTAINERS = [
+    "systems.default",
+    "defaults.limits.memoryMax",
+    "agents.alice.system",
+    "agents.alice.configFile",
+    "agents.alice.extraNspawnFlags",
+    "agents.alice.bindMounts",
+    "agents.alice.limits.tasksMax",
+]
+
+
+@pytest.mark.parametrize("runtime", ["auto", "bubblewrap", "process"])
+def test_settings_without_effect_are_named_each(runtime: str) -> None:
+    found = {finding.path: finding.text for finding in unapplied(_with_everything(runtime))}
+    assert list(found) == [*_OF_NO_RUNTIME, *_OF_CONTAINERS]
+    assert {found[path] for path in _OF_NO_RUNTIME} == {"this version does not act on it yet"}
+    assert {found[path] for path in _OF_CONTAINERS} == {"only the runtime nixos-container acts on it"}
+
+
+def test_containers_act_on_what_is_theirs() -> None:
+    assert [finding.path for finding in unapplied(_with_everything("nixos-container"))] == _OF_NO_RUNTIME
 
 
 def test_defaults_have_no_warnings() -> None:

@@ -1,45 +1,22 @@
-"""Commands about agents: which there are, how one is, what it did, and start, stop, restart, kick, cancel."""
+"""Commands about agents that change nothing: which there are, how one is, what it did."""
 
 # ruff: noqa: FBT002, PLR0913, PLR0917
 # Typer reads options from the signature: a flag is a boolean with a default, and a command has many.
 
 from __future__ import annotations
 
-from contextlib import aclosing
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from hyperhive.cli.options import JsonOption, NameArgument, SocketOption, follow, talk
-from hyperhive.cli.text import age, colour_of, plain, short
+from hyperhive.cli.text import STATE_STYLES, age, colour_of, plain, short
 
 if TYPE_CHECKING:
     from hyperhive.connection import Connection
 
-_STYLES = {
-    "idle": "green",
-    "thinking": "cyan",
-    "compacting": "cyan",
-    "starting": "yellow",
-    "rate_limited": "yellow",
-    "needs_login": "bold yellow",
-    "unreachable": "bold red",
-    "failed": "bold red",
-}
-_ACTIONS = {
-    "start": "Start an agent, also at later hive starts.",
-    "stop": "Stop an agent. A running turn may end first, and it stays stopped until it is started again.",
-    "restart": "Stop an agent and start it again.",
-    "kick": "Wake an agent. It gets a message that tells it to look at its notes.",
-    "cancel": "Interrupt an agent's running turn.",
-}
-_DONE = {
-    "start": "runs",
-    "stop": "stands still",
-    "restart": "runs again",
-    "kick": "was woken",
-    "cancel": "was interrupted",
-}
+#: Said of an agent that runs on what the settings do not want any more.
+RESTART_PENDING: Final = "restart pending until its turn has ended"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -47,8 +24,6 @@ def add_to(app: typer.Typer) -> None:
     app.command("list")(list_agents)
     app.command("show")(show)
     app.command("logs")(logs)
-    for action, sentence in _ACTIONS.items():
-        app.command(action, help=sentence)(_action(action))
 
 
 def path_of(name: str) -> str:
@@ -73,6 +48,7 @@ def list_agents(socket: SocketOption = None, as_json: JsonOption = False) -> Non
             show_json(answer)
         else:
             _show_agents(answer["agents"])
+            _show_warnings(answer.get("warnings") or [])
 
     talk(socket, work)
 
@@ -94,12 +70,20 @@ def _show_agents(agents: list[dict[str, Any]]) -> None:
     table(columns, [_agent_row(agent) for agent in agents])
 
 
+def _show_warnings(warnings: list[str]) -> None:
+    """What the operator should know of the whole hive, beside the table."""
+    from hyperhive.cli.output import note  # noqa: PLC0415
+
+    for warning in warnings:
+        note(f"warning: {plain(warning, one_line=True)}")
+
+
 def _agent_row(agent: dict[str, Any]) -> list[tuple[str, str]]:
     name, state = short(agent.get("name"), 16), short(agent.get("state"), 16)
     unread = agent.get("unread") or 0
     return [
         (name, f"bold {colour_of(name)}"),
-        (state, _STYLES.get(state, "")),
+        (state, STATE_STYLES.get(state, "")),
         (age(agent.get("since")), "dim"),
         (short(agent.get("model"), 18), "dim"),
         (str(unread), "bold" if unread else "dim"),
@@ -114,6 +98,8 @@ def _about(agent: dict[str, Any]) -> tuple[str, str]:
     operation = agent.get("operation")
     if operation and operation.get("status") in {"queued", "running"}:
         return f"{short(operation.get('kind'), 16)} {operation['status']}", "yellow"
+    if agent.get("restartPending"):
+        return RESTART_PENDING, "yellow"
     return short(agent.get("statusText") or "", 200), ""
 
 
@@ -153,43 +139,3 @@ def logs(
         await show_logs(hive, name, lines, follow_on=follow_on, as_json=as_json)
 
     (follow if follow_on else talk)(socket, work)
-
-
-def _action(action: str) -> Any:  # noqa: ANN401 - a command for Typer
-    def command(name: NameArgument, socket: SocketOption = None, as_json: JsonOption = False) -> None:
-        async def work(hive: Connection) -> None:
-            from hyperhive.cli.output import note, say, show_json  # noqa: PLC0415
-
-            row = await hive.post(f"{path_of(name)}/{action}")
-            if not row.get("endedAt"):
-                note(f"{action} of {plain(name)} is under way; Ctrl-C leaves it to the hive")
-                row = await _finished(hive, row)
-            if as_json:
-                show_json(row)
-            if row.get("status") == "failed":
-                from hyperhive.errors import HiveError  # noqa: PLC0415
-
-                hint = f"See: hyperhive logs {name}"
-                raise HiveError("operation_failed", f"{action} of '{name}' failed: {row.get('error')}", hint)
-            if not as_json:
-                say(f"{plain(name)} {_DONE[action]}")
-
-        talk(socket, work)
-
-    return command
-
-
-async def _finished(hive: Connection, row: dict[str, Any]) -> dict[str, Any]:
-    """Wait for the end of an operation, through the stream."""
-    before = await hive.get("/api/state")
-    now = await hive.get(f"/api/operations/{row['id']}")
-    if now.get("endedAt"):
-        return now
-    async with aclosing(hive.stream(before["seq"], before["epoch"])) as changes:
-        async for change in changes:
-            data = change.get("data") or {}
-            if change.get("type") == "operation" and data.get("id") == row["id"] and data.get("endedAt"):
-                return data
-            if change.get("type") == "resync":
-                break
-    return await hive.get(f"/api/operations/{row['id']}")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
+from hyperhive.cli.agents import RESTART_PENDING
 from hyperhive.cli.output import console, say, styled
-from hyperhive.cli.text import age, clock, colour_of, plain, short
+from hyperhive.cli.text import STATE_STYLES, age, clock, colour_of, plain, short
 
 _KIND_STYLES: Final = {
     "turn_start": "bold",
@@ -24,8 +25,9 @@ _LINE: Final = 400
 def show_agent(agent: dict[str, Any], events: list[dict[str, Any]]) -> None:
     """An agent, and its last events, which come newest first."""
     name = plain(agent.get("name"), one_line=True)
-    state = f"{short(agent.get('state'), 40)} for {age(agent.get('since'))}"
-    console().print(styled((name, f"bold {colour_of(name)}"), (f"  {state}", "")))
+    state = short(agent.get("state"), 40)
+    for_long = (f" for {age(agent.get('since'))}", "")
+    console().print(styled((name, f"bold {colour_of(name)}"), (f"  {state}", STATE_STYLES.get(state, "")), for_long))
     for label, value in _facts(agent):
         if value:
             console().print(styled((f"  {label:<10}", "dim"), (plain(value, one_line=True), "")), soft_wrap=True)
@@ -44,6 +46,7 @@ def _facts(agent: dict[str, Any]) -> list[tuple[str, object]]:
     )
     return [
         ("problem", agent.get("problem")),
+        ("settings", RESTART_PENDING if agent.get("restartPending") else None),
         ("status", agent.get("statusText")),
         ("model", agent.get("model")),
         ("role", agent.get("role")),

@@ -73,7 +73,9 @@ def table(columns: Sequence[tuple[str, dict[str, Any]]], rows: Iterable[Sequence
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    # What has a ratio gives way to the others only in a table that is as wide as the terminal.
+    expand = any("ratio" in about for _heading, about in columns)
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", expand=expand)
     for heading, about in columns:
         made.add_column(heading, **{"no_wrap": True, "overflow": "ellipsis", **about})
     for row in rows:

@@ -1,4 +1,4 @@
-"""Commands about the hive as a whole: dashboard-url, audit, reconcile."""
+"""Commands about the hive as a whole: dashboard-url, audit, reconcile, dismiss."""
 
 # ruff: noqa: FBT002
 # Typer reads options from the signature: a flag is a boolean with a default, and a command has many.
@@ -21,6 +21,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("dashboard-url")(dashboard_url)
     app.command("audit")(audit)
     app.command("reconcile")(reconcile)
+    app.command("dismiss")(dismiss)
 
 
 def dashboard_url(
@@ -101,5 +102,25 @@ def reconcile(socket: SocketOption = None, as_json: JsonOption = False) -> None:
                 say(f"{what}: {plain(', '.join(answer[what]), one_line=True)}")
         if not (answer.get("started") or answer.get("stopped")):
             say("everything is as it should be")
+
+    talk(socket, work)
+
+
+def dismiss(
+    item: Annotated[str, typer.Argument(metavar="ID", help="For example crash-alice.", show_default=False)],
+    socket: SocketOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take a crash off the list of what waits for you."""
+
+    async def work(hive: Connection) -> None:
+        from hyperhive.cli.output import say, show_json  # noqa: PLC0415
+        from hyperhive.connection import part_of_path  # noqa: PLC0415 - it imports httpx
+
+        answer = await hive.post(f"/api/waiting/{part_of_path(item)}/dismiss")
+        if as_json:
+            show_json(answer)
+        else:
+            say(f"{plain(item, one_line=True)} waits no more")
 
     talk(socket, work)

@@ -25,6 +25,18 @@ _HIDDEN: Final = re.compile(
 )
 _SPACE: Final = re.compile(r"\s+")
 _COLOURS: Final = ("cyan", "magenta", "green", "yellow", "blue", "bright_red", "bright_cyan", "bright_magenta")
+#: How the states of an agent are shown.
+STATE_STYLES: Final = {
+    "idle": "green",
+    "thinking": "cyan",
+    "compacting": "cyan",
+    "starting": "yellow",
+    "rate_limited": "yellow",
+    "paused": "blue",
+    "needs_login": "bold yellow",
+    "unreachable": "bold red",
+    "failed": "bold red",
+}
 _AGES: Final = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
@@ -67,14 +79,32 @@ def instant(text: object) -> datetime | None:
 
 def age(text: object, now: datetime | None = None) -> str:
     """How long ago an instant of the API is, in one unit: `12s`, `3m`, `2h`, `5d`."""
-    at = instant(text)
-    if at is None:
+    return _between(instant(text), now or datetime.now(UTC))
+
+
+def took(since: object, until: object) -> str:
+    """The time between two instants of the API, in one unit."""
+    return _between(instant(since), instant(until))
+
+
+def _between(since: datetime | None, until: datetime | None) -> str:
+    if since is None or until is None:
         return "-"
-    seconds = max(0, int(((now or datetime.now(UTC)) - at).total_seconds()))
-    for size, unit in _AGES:
-        if seconds >= size:
-            return f"{seconds // size}{unit}"
+    seconds = max(0, int((until - since).total_seconds()))
+    for length, unit in _AGES:
+        if seconds >= length:
+            return f"{seconds // length}{unit}"
     return "0s"
+
+
+def size(count: object) -> str:
+    """So many bytes, as a person reads them: `812 B`, `4.2 KiB`, `31.0 MiB`."""
+    if not isinstance(count, int):
+        return "-"
+    number, units = float(count), ["B", "KiB", "MiB", "GiB", "TiB"]
+    while number >= 1024 and len(units) > 1:  # noqa: PLR2004 - the step between two units
+        number, units = number / 1024, units[1:]
+    return f"{count} B" if units[0] == "B" else f"{number:.1f} {units[0]}"
 
 
 def clock(text: object, now: datetime | None = None) -> str:
