@@ -1,50 +1,30 @@
 """The one way into directories in which an agent could have put anything: links, devices, trees of any depth.
 
-Files are opened with `openat2`, which follows no link and leaves the directory on no way. Sizes and removals are left
-to `du` and `rm`, which walk without following links, however deep and strange a tree is.
+Files are opened step by step, and no step follows a link: `openat2` would do it in one, but a unit that may make no
+set-uid files (`RestrictSUIDSGID`) is told that the kernel has none. Sizes and removals are left to `du` and `rm`, which
+walk without following links, however deep and strange a tree is.
 """
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import stat
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from hyperhive.errors import HiveError
 from hyperhive.runtime.command import run_program
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from hyperhive.runtime.command import Runner
 
-#: The same number on every architecture of Linux; include/uapi/asm-generic/unistd.h.
-_OPENAT2: Final = 437
-#: include/uapi/linux/openat2.h
-_NO_MAGIC_LINKS, _NO_SYMLINKS, _BENEATH = 0x02, 0x04, 0x08
 #: Seconds.
 _COUNT: Final = 20
 _WIPE: Final = 600
-
-
-class _How(ctypes.Structure):
-    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
-
-
-_libc: Final = ctypes.CDLL(None, use_errno=True)
-
-
-@contextmanager
-def _descriptor(path: Path) -> Iterator[int]:
-    descriptor = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
+_STEP: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 def open_beneath(root: Path, relative: str) -> int:
@@ -57,17 +37,22 @@ def open_beneath(root: Path, relative: str) -> int:
     Raises:
         OSError: it is not there, is reached by a link, or is no regular file.
     """
-    how = _How(os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY, 0, _NO_MAGIC_LINKS | _NO_SYMLINKS | _BENEATH)
-    with _descriptor(root) as directory:
-        name = os.fsencode(relative)
-        made = _libc.syscall(_OPENAT2, directory, name, ctypes.byref(how), ctypes.c_size_t(ctypes.sizeof(how)))
-    if made < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), relative)
+    *steps, last = relative.split("/")
+    if not all(part not in {"", ".", ".."} for part in (*steps, last)):
+        raise OSError(errno.EINVAL, "not a path below a directory", relative)
+    here = os.open(root, _STEP)
+    try:
+        for step in steps:
+            deeper = os.open(step, _STEP, dir_fd=here)
+            os.close(here)
+            here = deeper
+        made = os.open(last, _FILE, dir_fd=here)
+    finally:
+        os.close(here)
     if not stat.S_ISREG(os.fstat(made).st_mode):
         os.close(made)
         raise OSError(errno.EINVAL, "not a regular file", relative)
-    return int(made)
+    return made
 
 
 def has_file(root: Path, relative: str) -> bool:

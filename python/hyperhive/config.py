@@ -174,6 +174,14 @@ class Limits(Section):
     tasks_max: int | None = Field(None, ge=8, description="processes and threads")
 
 
+class DefaultLimits(Limits):
+    """What every agent may use that does not say otherwise; null is no limit."""
+
+    memory_max: Size | None = Field("4G", description="memory; over it the kernel ends processes of the agent")
+    cpu_quota: Percent | None = Field("200%", description="processor time; 200% is two cores")
+    tasks_max: int | None = Field(512, ge=8, description="processes and threads")
+
+
 class Defaults(Section):
     """What every agent gets that does not say otherwise."""
 
@@ -186,7 +194,7 @@ class Defaults(Section):
     keep_warm_seconds: float = Field(
         120, ge=0, le=86400, description="seconds that a claude process is kept after a turn"
     )
-    limits: Limits = Field(default_factory=lambda: Limits(memory_max="4G", cpu_quota="200%", tasks_max=512))
+    limits: DefaultLimits = Field(default_factory=DefaultLimits)
 
 
 class McpServer(Section):

@@ -93,7 +93,7 @@ async def test_killing_the_harness_in_a_turn_brings_the_message_again(tmp_path: 
         assert (asked.state, asked.deliveries) == ("settled", 2)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 async def test_nothing_is_left_running_however_up_ends(tmp_path: Path, runtime: str, number: signal.Signals) -> None:
     scenario = {"agents": {"alice": {"otherwise": [{"tool": "Bash", "input": {"command": "setsid cat"}}]}}}
     async with swarm(tmp_path, scenario, runtime=runtime, agents={"alice": {}}) as up, up.client() as client:

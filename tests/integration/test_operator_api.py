@@ -275,8 +275,9 @@ async def test_what_the_operator_wants_is_kept_and_written_down() -> None:
             assert await _error(await operator.post("/api/agents/alice/cancel")) == (409, "agent_not_running")
             entries = (await operator.get("/api/audit")).json()["audit"]
             assert [(e["actor"], e["action"], e["subject"]) for e in entries] == [
-                ("operator", "want_running", "bob"),
-                ("operator", "want_stopped", "alice"),
+                ("operator", "cancel", "alice"),
+                ("operator", "start", "bob"),
+                ("operator", "stop", "alice"),
             ]
         async with running_hive(place, _AGENTS) as hive:
             assert hive.runtime.running() == {"bob"}

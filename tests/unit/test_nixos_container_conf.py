@@ -127,7 +127,7 @@ def test_settings_become_a_container() -> None:
     )
     alice = container_of(settings, "alice")
     assert alice.system == Path("/nix/store/a")
-    assert alice.limits == ContainerLimits("1G", "50%", None)
+    assert alice.limits == ContainerLimits("1G", "50%", 512)
     assert alice.binds == (Bind(Path("/srv/out"), "/out", read_only=False), Bind(Path("/src"), "/src"))
     assert alice.extra_flags == ("--setenv=A=b",)
     assert alice.closed_ports == ("7100", "8000", "8100-8999")

@@ -55,14 +55,21 @@ class Actions:
             raise HiveError("not_found", f"there is no action {action!r}", f"There are: {', '.join(self._works)}")
         # A cancel is not queued behind others: a stop that waits for the turn to end is what it helps.
         queue = f"{name} cancel" if action == "cancel" else None
-        # Looked up once more: what was queued before may have destroyed it.
-        return await self._hive.operations.run(name, action, lambda: work(lifecycle.find(name)), queue=queue)
+
+        async def audited() -> None:
+            # Looked up once more: what was queued before may have destroyed it.
+            agent = lifecycle.find(name)
+            await self._audit(action, name)
+            await work(agent)
+
+        return await self._hive.operations.run(name, action, audited, queue=queue)
 
     async def revive(self, name: str) -> OperationRow:
         """Make an agent of a tombstone and start it."""
         tombstones.find(self._hive, name)
 
         async def work() -> None:
+            await self._audit("revive", name)
             agent = await tombstones.revive(self._hive, name)
             await self._bring_up(agent, "the operator revived you")
 
@@ -71,7 +78,16 @@ class Actions:
     async def purge(self, name: str) -> OperationRow:
         """Wipe what was kept of a tombstone."""
         tombstones.find(self._hive, name)
-        return await self._hive.operations.run(name, "purge", lambda: tombstones.purge(self._hive, name))
+
+        async def work() -> None:
+            await self._audit("purge", name)
+            await tombstones.purge(self._hive, name)
+
+        return await self._hive.operations.run(name, "purge", work)
+
+    async def _audit(self, action: str, name: str) -> None:
+        entry = AuditEntry(self._hive.clock(), OPERATOR, action, name)
+        await self._hive.store.submit(audit.append, entry)
 
     # --- each of them
 
@@ -129,6 +145,5 @@ class Actions:
         await hive.lifecycle.remove(agent)
         now = hive.clock()
         await hive.store.submit(agents.bury, Tombstone(agent.name, now))
-        await hive.store.submit(audit.append, AuditEntry(now, OPERATOR, "destroy", agent.name))
         agent.tombstone_at = now
         hive.roster.touch(agent)

@@ -287,7 +287,7 @@ class Broker:
         for entry in box.inbox.waiting.values():
             entry.reason = reason
             self._bodies.drop(entry.id)
-            self._tell("dead", entry)
+            self._tell("discarded" if entry.sender == SYSTEM else "dead", entry)
 
     def dismiss(self, agent: str) -> None:
         """Answer an agent's parked recv with nothing, because its socket closes."""

@@ -81,7 +81,7 @@ async def run(  # noqa: PLR0913 - what a caller may want, all but the first by n
     limits: Limits | None = None,
     reread: Callable[[], HiveSettings] | None = None,
 ) -> None:
-    """Serve a hive until SIGTERM, SIGINT or cancellation.
+    """Serve a hive until SIGTERM, SIGINT or cancellation, or until its terminal goes away.
 
     Args:
         settings: what to serve.
@@ -98,7 +98,9 @@ async def run(  # noqa: PLR0913 - what a caller may want, all but the first by n
     loop = asyncio.get_running_loop()
     handled = [number for number in (signal.SIGTERM, signal.SIGINT) if _handle(loop, number, stop)]
     reload = (asyncio.Event(), reread) if reread else None
-    if reload and _handle(loop, signal.SIGHUP, reload[0]):
+    # The end of a terminal is an end in order, where SIGHUP means nothing else and nohup does not say otherwise.
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    if (reload or not ignored) and _handle(loop, signal.SIGHUP, reload[0] if reload else stop):
         handled.append(signal.SIGHUP)
     try:
         await _serve(

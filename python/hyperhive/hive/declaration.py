@@ -24,7 +24,10 @@ async def declare(hive: Hive) -> None:
         if agent is None:
             agent = Agent(row.name, row.origin, row.wanted, AgentSettings(), fact_since=now, wanted_since=now)
             hive.roster.agents[row.name] = agent
-        agent.settings = declared.get(row.name) or agent.settings
+        agent.settings = declared.get(row.name) or AgentSettings()
+        model = agent.settings.model or hive.settings.defaults.model
+        if model != agent.declared_model:
+            agent.model, agent.declared_model = None, model
         agent.tombstone_at, agent.origin = row.tombstone_at, row.origin
         if agent.wanted == "paused":
             hive.broker.shut(row.name, "paused")

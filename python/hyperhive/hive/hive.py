@@ -126,8 +126,7 @@ class Hive:
 
     def _agent_changed(self, agent: Agent) -> None:
         gone = {"name": agent.name, "removed": True}
-        known = self.roster.agents.get(agent.name) is agent
-        self.stream.publish("agent", self.row(agent) if known and not agent.tombstone else gone)
+        self.stream.publish("agent", self.row(agent) if self.roster.is_member(agent) else gone)
         self.waiting.changed()
         self.lifecycle.changed(agent)
 
@@ -139,7 +138,7 @@ class Hive:
         elif what in {"dead", "put_back", "discarded"}:
             self.waiting.message(entry, dead=what == "dead")
         agent = self.roster.agents.get(entry.recipient)
-        if agent is not None and what in {"accepted", "handed_out", "put_back"}:
+        if agent is not None and not agent.tombstone and what in {"accepted", "handed_out", "put_back"}:
             # How it is when it is read: only the number of unread messages is news, and it may be old news by then.
             self.stream.publish("agent", lambda: self.row(agent))
         if agent is not None and what not in {"accepted", "handed_out"}:
@@ -149,8 +148,9 @@ class Hive:
         """An operation was queued, began or ended."""
         agent = self.roster.agents.get(row.agent)
         if agent is not None:
-            agent.operation = row if row.ended_at is None else None
-            self.stream.publish("agent", self.row(agent))
+            agent.operation = self.operations.current(row.agent)
+            if not agent.tombstone:
+                self.stream.publish("agent", self.row(agent))
         self.stream.publish("operation", row.model_dump(mode="json"))
 
     def warn(self, prefix: str, text: str | None) -> None:

@@ -21,11 +21,10 @@ from hyperhive.hive.declaration import declare
 from hyperhive.hive.deploys import Deploys
 from hyperhive.hive.signs import Signs
 from hyperhive.hive.starts import Starts
-from hyperhive.names import OPERATOR, nearest
+from hyperhive.names import nearest
 from hyperhive.runtime.container import container_of
-from hyperhive.store import agents, audit
+from hyperhive.store import agents
 from hyperhive.store.agents import Wanted
-from hyperhive.store.audit import AuditEntry
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -132,7 +131,6 @@ class Lifecycle:
             hive = self._hive
             await hive.store.submit(agents.set_wanted, Wanted(agent.name, wanted))
             agent.wanted, agent.wanted_since = wanted, hive.clock()
-            await hive.store.submit(audit.append, AuditEntry(hive.clock(), OPERATOR, f"want_{wanted}", agent.name))
         if wanted == "paused":
             self._hive.broker.shut(agent.name, "paused")
         else:

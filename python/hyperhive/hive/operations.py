@@ -89,6 +89,12 @@ class Operations:
             raise HiveError("not_found", f"there is no operation {number}", "Operations are forgotten at a restart")
         return row
 
+    def current(self, agent: str) -> OperationRow | None:
+        """What is done to an agent: what runs, else what is queued; of several, what came first."""
+        open_ones = [row for row in self._rows.values() if row.agent == agent and row.ended_at is None]
+        running = [row for row in open_ones if row.status == "running"]
+        return next(iter(running or open_ones), None)
+
     def listing(self) -> list[OperationRow]:
         """All that are known, newest first."""
         return list(reversed(self._rows.values()))
@@ -124,8 +130,8 @@ class Operations:
 
     def _keep(self, row: OperationRow) -> None:
         self._rows[row.id] = row
-        while len(self._rows) > _KEPT:
-            oldest = next(iter(self._rows))
+        ended = [number for number, kept in self._rows.items() if kept.ended_at is not None]
+        for oldest in ended[: max(0, len(self._rows) - _KEPT)]:
             del self._rows[oldest]
             self._errors.pop(oldest, None)
         self._changed(row)

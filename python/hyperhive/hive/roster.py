@@ -37,7 +37,9 @@ class Agent:
     turn_state: TurnState | None = None
     turn_since: datetime | None = None
     until: datetime | None = None
+    #: The model that its harness used last; None where the settings changed since.
     model: str | None = None
+    declared_model: str | None = None
     status_text: str | None = None
     problem: str | None = None
     session_id: str | None = None
@@ -89,6 +91,10 @@ class Roster:
     def members(self) -> Collection[str]:
         """Names of the agents that are no tombstones."""
         return [name for name, agent in self.agents.items() if not agent.tombstone]
+
+    def is_member(self, agent: Agent) -> bool:
+        """Whether it is an agent of this hive now, and no tombstone."""
+        return self.agents.get(agent.name) is agent and not agent.tombstone
 
     def tombstones(self) -> Collection[str]:
         """Names of agents that were."""

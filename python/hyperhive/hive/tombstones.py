@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING
 
 from hyperhive import beneath
 from hyperhive.errors import HiveError
-from hyperhive.names import MANAGER, OPERATOR, nearest, web_port
+from hyperhive.names import MANAGER, nearest, web_port
 from hyperhive.shapes import TombstoneRow
-from hyperhive.store import agents, audit
+from hyperhive.store import agents
 from hyperhive.store.agents import Purge, Revival
-from hyperhive.store.audit import AuditEntry
 
 if TYPE_CHECKING:
     from hyperhive.hive.hive import Hive
@@ -39,7 +38,7 @@ def find(hive: Hive, name: str) -> Agent:
         hint = f"Did you mean {' or '.join(near)}?" if near else "See: hyperhive tombstones"
         raise HiveError("unknown_agent", f"there is no tombstone {name!r}", hint, nearest=near)
     if not agent.tombstone:
-        raise HiveError("wrong_state", f"'{name}' is an agent, and no tombstone", f"hyperhive destroy {name}")
+        raise HiveError("wrong_state", f"'{name}' is an agent, and no tombstone", "See: hyperhive list")
     return agent
 
 
@@ -76,7 +75,6 @@ async def revive(hive: Hive, name: str) -> Agent:
         raise HiveError("port_collision", what, f"Destroy '{taken[0]}' first, or leave '{name}' where it is")
     origin = "declared" if name in hive.settings.agents else "spawned"
     await hive.store.submit(agents.revive, Revival(name, origin))
-    await hive.store.submit(audit.append, AuditEntry(hive.clock(), OPERATOR, "revive", name))
     agent.origin, agent.tombstone_at = origin, None
     agent.wanted, agent.wanted_since = "running", hive.clock()
     hive.broker.open(name, "paused")
@@ -96,11 +94,15 @@ async def purge(hive: Hive, name: str) -> None:
         raise HiveError("wrong_state", what, "hyperhive reconcile, then purge it once more")
     _put_aside(hive, name)
     reason = f"'{name}' was purged"
-    await hive.store.submit(agents.purge, Purge(name, reason))
-    await hive.store.submit(audit.append, AuditEntry(hive.clock(), OPERATOR, "purge", name))
-    hive.broker.bury(name, reason)
-    agent = hive.roster.agents.pop(name)
-    hive.roster.touch(agent)
+
+    def purged(_done: None) -> None:
+        # With the commit: a declaration that follows it makes an agent anew, of which nothing is to be lost.
+        agent = hive.roster.agents.pop(name)
+        hive.broker.bury(name, reason)
+        hive.waiting.forget(name)
+        hive.roster.touch(agent)
+
+    await hive.store.submit(agents.purge, Purge(name, reason, hive.clock()), purged)
     await empty_trash(hive)
 
 

@@ -72,6 +72,10 @@ class Waiting:
         )
         self.changed()
 
+    def forget(self, name: str) -> None:
+        """The agent was purged; a later one of that name has not crashed."""
+        self._crashes.pop(name, None)
+
     def dismiss(self, number: str) -> None:
         """The operator has seen it.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import delete, insert, select, update
 
+from hyperhive.names import SYSTEM
 from hyperhive.store.tables import AgentRow, EventRow, MessageRow
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Purge:
 
     name: str
     reason: str
+    at: datetime
 
 
 def list_agents(connection: Connection) -> Sequence[Row[Any]]:
@@ -107,11 +109,13 @@ def revive(connection: Connection, items: list[Revival]) -> list[None]:
 
 
 def purge(connection: Connection, items: list[Purge]) -> list[None]:
-    """Forget agents: their events go, and what waits for them becomes dead letters."""
+    """Forget agents: their events go, and what waits for them becomes dead letters, but for the hive's own words."""
     for item in items:
         connection.execute(delete(_agents).where(_agents.c.name == item.name))
         connection.execute(delete(_events).where(_events.c.agent == item.name))
         waits = (_messages.c.recipient == item.name, _messages.c.state == "waiting")
+        given_up = {"state": "discarded", "outcome": "discarded", "reason": item.reason, "settled_at": item.at}
+        connection.execute(update(_messages).where(*waits, _messages.c.sender == SYSTEM).values(**given_up))
         connection.execute(update(_messages).where(*waits).values(state="dead", reason=item.reason, not_before=None))
     return [None] * len(items)
 

@@ -117,7 +117,9 @@ def _add_agents(app: FastAPI, hive: Hive) -> None:
     async def agents() -> AgentsAnswer:
         """All agents, by name."""
         live = [agent for _name, agent in sorted(hive.roster.agents.items()) if not agent.tombstone]
-        return AgentsAnswer(agents=[_row(hive, agent) for agent in live], warnings=hive.warnings)
+        # Not what holds for as long as this hive runs: that is said once, when it starts.
+        news = [warning for warning in hive.warnings if warning not in hive.runtime.warnings]
+        return AgentsAnswer(agents=[_row(hive, agent) for agent in live], warnings=news)
 
     @app.get("/api/agents/{name}")
     async def agent(name: str) -> AgentRow:
