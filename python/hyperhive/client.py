@@ -84,6 +84,10 @@ class HiveClient:
         """What is queued, what runs and what has ended since the hive's start, newest first."""
         return shapes.OperationsAnswer.model_validate(await self._line.get("/api/operations")).operations
 
+    async def waiting(self) -> list[shapes.WaitingItem]:
+        """What waits for the operator, oldest first."""
+        return shapes.WaitingAnswer.model_validate(await self._line.get("/api/waiting")).waiting
+
     async def dismiss(self, item: str) -> None:
         """Take a crash off the list of what waits for the operator, by its id."""
         await self._line.post(f"/api/waiting/{part_of_path(item)}/dismiss")

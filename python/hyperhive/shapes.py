@@ -201,6 +201,12 @@ class AgentsAnswer(Answer):
     warnings: list[str] = Field(default_factory=list)
 
 
+class WaitingAnswer(Answer):
+    """`GET /api/waiting`, oldest first."""
+
+    waiting: list[WaitingItem]
+
+
 class TombstonesAnswer(Answer):
     """`GET /api/tombstones`, by name."""
 

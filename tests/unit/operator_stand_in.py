@@ -100,6 +100,18 @@ class StandIn:
             "GET /api/tombstones": {"tombstones": [tombstone("alice"), tombstone("old", hasLogin=False)]},
             "POST /api/tombstones/alice/revive": operation("revive"),
             "POST /api/tombstones/alice/purge": operation("purge"),
+            "GET /api/waiting": {
+                "waiting": [
+                    {
+                        "id": "crash-alice",
+                        "kind": "crash",
+                        "title": "alice crashed: \x1b[31msignal 9",
+                        "since": "2026-01-01T00:00:00.000Z",
+                        "agent": "alice",
+                        "ref": 1,
+                    }
+                ]
+            },
             "POST /api/waiting/crash-alice/dismiss": {"ok": True},
         }  # fmt: skip
         for kind in ACTIONS:

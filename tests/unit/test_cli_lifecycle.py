@@ -258,6 +258,19 @@ def test_hostile_words_in_a_table_stay_words_in_their_line(
     assert not any(line.startswith("forged") for line in out.splitlines())
 
 
+def test_what_waits_is_listed_as_text(hive: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["pending"]) == 0
+    said = capsys.readouterr().out
+    assert "crash-alice" in said
+    assert "alice crashed: " in said
+    assert "\x1b" not in said
+    assert main(["pending", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == hive.answers["GET /api/waiting"]
+    hive.answers["GET /api/waiting"] = {"waiting": []}
+    assert main(["pending"]) == 0
+    assert "Nothing waits" in capsys.readouterr().err
+
+
 def test_a_crash_is_dismissed_and_nothing_else(hive: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["dismiss", "crash-alice"]) == 0
     assert capsys.readouterr().out == "crash-alice waits no more\n"

@@ -1,4 +1,4 @@
-"""Commands about the hive as a whole: dashboard-url, audit, reconcile, dismiss."""
+"""Commands about the hive as a whole: dashboard-url, audit, reconcile, pending, dismiss."""
 
 # ruff: noqa: FBT002
 # Typer reads options from the signature: a flag is a boolean with a default, and a command has many.
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hyperhive.cli.options import JsonOption, SocketOption, talk
-from hyperhive.cli.text import clock, plain, short
+from hyperhive.cli.text import age, clock, colour_of, plain, short
 
 if TYPE_CHECKING:
     from hyperhive.connection import Connection
@@ -21,6 +21,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("dashboard-url")(dashboard_url)
     app.command("audit")(audit)
     app.command("reconcile")(reconcile)
+    app.command("pending")(pending)
     app.command("dismiss")(dismiss)
 
 
@@ -104,6 +105,39 @@ def reconcile(socket: SocketOption = None, as_json: JsonOption = False) -> None:
             say("everything is as it should be")
 
     talk(socket, work)
+
+
+def pending(socket: SocketOption = None, as_json: JsonOption = False) -> None:
+    """What waits for you, oldest first."""
+
+    async def work(hive: Connection) -> None:
+        from hyperhive.cli.output import note, show_json, table  # noqa: PLC0415
+
+        answer = await hive.get("/api/waiting")
+        if as_json:
+            show_json(answer)
+        elif answer["waiting"]:
+            columns: list[tuple[str, dict[str, Any]]] = [
+                ("ID", {}),
+                ("AGENT", {}),
+                ("AGE", {"justify": "right"}),
+                ("WHAT", {"ratio": 1, "no_wrap": False, "overflow": "fold"}),
+            ]
+            table(columns, [_item(item) for item in answer["waiting"]])
+        else:
+            note("Nothing waits for you.")
+
+    talk(socket, work)
+
+
+def _item(item: dict[str, Any]) -> list[tuple[str, str]]:
+    agent = short(item.get("agent") or "", 16)
+    return [
+        (short(item.get("id"), 40), "dim"),
+        (agent, colour_of(agent)),
+        (age(item.get("since")), "dim"),
+        (plain(item.get("title") or "", one_line=True), ""),
+    ]
 
 
 def dismiss(

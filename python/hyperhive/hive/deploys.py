@@ -51,8 +51,11 @@ class Deploys:
         return [self._hive.operations.begin(agent.name, "deploy", partial(self._deploy, agent))[1]]
 
     def _is_quiet(self, agent: Agent) -> bool:
-        """Whether no turn would be ended."""
-        return agent.fact is not None or not (agent.in_turn or self._hive.broker.holds(agent.name))
+        """Whether no turn would be ended. One that was taken over may be in a turn until it has said that it is not."""
+        if agent.fact in {"failed", "unreachable"}:
+            return True
+        known = agent.fact is None and agent.turn_state is not None
+        return known and not agent.in_turn and not self._hive.broker.holds(agent.name)
 
     async def _deploy(self, agent: Agent) -> None:
         hive, name = self._hive, agent.name

@@ -16,6 +16,7 @@ from hyperhive.shapes import (
     PurgeRequest,
     ReconcileAnswer,
     TombstonesAnswer,
+    WaitingAnswer,
 )
 
 
@@ -50,6 +51,11 @@ def add_lifecycle(app: FastAPI, hive: Hive) -> None:
         if work:
             await asyncio.wait(work, timeout=PATIENCE)
         return ReconcileAnswer(started=started, stopped=stopped)
+
+    @app.get("/api/waiting")
+    async def waiting() -> WaitingAnswer:
+        """What waits for the operator, oldest first."""
+        return WaitingAnswer(waiting=hive.waiting.items())
 
     @app.post("/api/waiting/{number}/dismiss")
     async def dismiss(number: str) -> dict[str, Any]:
