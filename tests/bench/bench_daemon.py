@@ -28,7 +28,7 @@ from hyperhive.runtime.base import Exit, Owner, Runtime
 from hyperhive.runtime.select import select_runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from hyperhive.runtime.base import AgentPlan
 
@@ -37,13 +37,14 @@ _MANY = 10**9
 
 
 class NothingRuntime(Runtime):
-    """Keeps agents' directories and starts nothing: whoever connects with our own uid is the agent."""
+    """Keeps agents' directories and starts nothing: whoever connects with our own uid is the agent, there before us."""
 
     name = "nothing"
     survives_daemon = True
     warnings: tuple[str, ...] = ()
 
-    def __init__(self) -> None:
+    def __init__(self, agents: Iterable[str]) -> None:
+        self._agents = frozenset(agents)
         self.on_exit: Callable[[Exit], None] = lambda _end: None
         self._running: set[str] = set()
 
@@ -60,6 +61,9 @@ class NothingRuntime(Runtime):
         if name in self._running:
             self._running.remove(name)
             self.on_exit(Exit(name, 0, expected=True))
+
+    async def found(self) -> frozenset[str]:
+        return self._agents
 
     def running(self) -> frozenset[str]:
         return frozenset(self._running)
@@ -95,7 +99,7 @@ async def _main(arguments: argparse.Namespace) -> None:
     await daemon.run(
         settings,
         on_ready=lambda ready: _say(ready=True, host_socket=str(ready.host_socket), runtime=ready.runtime),
-        runtime=NothingRuntime() if arguments.runtime == "nothing" else select_runtime(settings.runtime),
+        runtime=NothingRuntime(settings.agents) if arguments.runtime == "nothing" else select_runtime(settings.runtime),
         limits=Limits(unread=_MANY, sends_a_minute=_MANY) if arguments.unlimited else None,
     )
 

@@ -53,16 +53,26 @@ FIGURES: Final[dict[str, Figure]] = {
     "idle_wakeups": Figure("idle", "  its wake-ups", "/s"),
     "idle_statements": Figure("idle", "  its database statements", "", 0),
     "list": Figure("list", "`hyperhive list` with 100 agents, whole process", "s", 0.6),
+    "reconnect": Figure("containers", "daemon restarted: from ready until 20 containers are connected", "s", 2),
+    "reconnect_worst": Figure("containers", "  the same, the worst restart", "s", 2),
+    "reconnect_away": Figure("containers", "  the same after 10 s without a daemon", "s"),
+    "containers_restart": Figure("containers", "  from the command until ready", "s"),
+    "containers_changed": Figure("containers", "  containers that are not the same afterwards", "", 0),
+    "containers_boot": Figure("containers", "  all of them booted from nothing", "s"),
+    "one_more_agent": Figure("evaluation", "one more agent without a config: work of Nix, of one agent's", "%", 0.3),
+    "fifty_agents": Figure("evaluation", "  50 agents, relative to one", "x", 1.2),
+    "one_agent_work": Figure("evaluation", "  function calls and thunks of a host with one", "million"),
 }
 GROUPS: Final = tuple(dict.fromkeys(figure.group for figure in FIGURES.values()))
 
 
 @dataclass
 class Results:
-    """What was measured, by figure; by group: why it failed, and how many cores other programs used meanwhile."""
+    """What was measured, by figure; by group: why it failed or cannot run here, and how many cores others used."""
 
     rounds: dict[str, list[float]] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
+    not_run: dict[str, str] = field(default_factory=dict)
     others: dict[str, float] = field(default_factory=dict)
     notes: dict[str, Any] = field(default_factory=dict)
 
@@ -88,7 +98,8 @@ class Results:
                 "rounds": [round(one, 3) for one in rounds],
                 "met": figure.met(value),
             }
-        return {"figures": made, "failed": self.failed, "othersUsedCores": self.others, "notes": self.notes}
+        trouble = {"failed": self.failed, "notRun": self.not_run}
+        return {"figures": made, **trouble, "othersUsedCores": self.others, "notes": self.notes}
 
 
 def table(report: dict[str, Any]) -> str:
@@ -100,4 +111,5 @@ def table(report: dict[str, Any]) -> str:
         spread = f"{row['min']:g} … {row['max']:g} {row['unit']}"
         lines.append(f"{FIGURES[name].what:66}{row['median']:>9g}  {spread:<19} {goal}{verdict}")
     lines += [f"{group}: could not be measured: {why}" for group, why in report["failed"].items()]
+    lines += [f"{group}: not run: {why}" for group, why in report["notRun"].items()]
     return "\n".join(lines)

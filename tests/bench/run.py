@@ -4,6 +4,7 @@
 
 A table goes to the standard error, the same as one line of JSON to the standard output. `docs/benchmarks.md` says how
 each figure is measured. Missed goals are no failure; a figure that could not be measured is.
+A group that needs what this machine has not is not run, and says why.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import bench_containers
+import bench_evaluation
 import broker_figures
 import machine
 import swarm_figures
@@ -36,6 +39,8 @@ _BENCHMARKS: Final[dict[str, Callable[..., Awaitable[None]]]] = {
     "claude": swarm_figures.claude,
     "idle": broker_figures.idle,
     "list": swarm_figures.listing,
+    "containers": bench_containers.containers,
+    "evaluation": bench_evaluation.evaluation,
 }
 
 

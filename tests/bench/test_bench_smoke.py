@@ -30,9 +30,19 @@ _SANE = {
     "idle_statements": (0, 0),
     "list": (0.01, 60),
 }
+#: Of a group that not every machine can run.
+_CONTAINERS = {
+    "reconnect": (0, 60),
+    "reconnect_worst": (0, 60),
+    "reconnect_away": (0, 60),
+    "containers_restart": (0.1, 60),
+    "containers_changed": (0, 0),
+    "containers_boot": (0.5, 120),
+}
 
 
-@pytest.mark.timeout(180)
+# On a new machine the first container waits for its file system to be made.
+@pytest.mark.timeout(300)
 def test_a_quick_run_prints_every_figure(tmp_path: Path) -> None:
     report = tmp_path / "bench.json"
     command = [sys.executable, str(_BENCH / "run.py"), "--quick", "--json", str(report)]
@@ -43,8 +53,10 @@ def test_a_quick_run_prints_every_figure(tmp_path: Path) -> None:
     made = json.loads(report.read_text(encoding="utf-8"))
     assert made["failed"] == {}
     assert made["machine"]["cores"] >= 1
-    assert set(made["figures"]) == set(_SANE)
-    for name, (least, most) in _SANE.items():
+    assert set(made["notRun"]) <= {"containers", "evaluation"}
+    sane = _SANE if "containers" in made["notRun"] else {**_SANE, **_CONTAINERS}
+    assert set(made["figures"]) == set(sane)
+    for name, (least, most) in sane.items():
         figure = made["figures"][name]
         assert least <= figure["min"] <= figure["median"] <= figure["max"] <= most, f"{name}: {figure}"
         assert figure["what"] in ran.stderr

@@ -18,6 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
+from nspawn_cgroups import Cgroups, end_groups
 from nspawn_image import image
 
 from hyperhive.runtime.surroundings import default_command, find_surroundings
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 RIG: Final = Path(__file__).parent / "rig"
 STATE: Final = "/var/lib/hyperhive"
-_CGROUPS: Final = Path("/sys/fs/cgroup")
 #: Seconds until something has to have happened on a slow, shared machine.
 PATIENCE: Final = 40
 _NAMESPACES: Final = ("--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup")
@@ -38,16 +38,20 @@ _CAPABILITIES: Final = "CAP_BPF,CAP_PERFMON,CAP_NET_ADMIN,CAP_SYS_RESOURCE"
 class Host:
     """The machine. `async with Host()`; everything of it is gone afterwards.
 
+    Args:
+        cgroups: what it has of them; by default one hierarchy, as NixOS.
+
     Attributes:
         work: its directory on this machine.
         leader: its PID 1, as this machine sees it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, cgroups: Cgroups | None = None) -> None:
         self.work = Path(tempfile.mkdtemp(prefix="hyperhive-nspawn-"))
         self.leader = 0
         self._name = f"hive-{os.getpid()}-{self.work.name[-6:]}".replace("_", "x").lower()
-        self._groups = [path / self._name for path in _hierarchies()]
+        self._cgroups = cgroups or Cgroups.unified()
+        self._groups = self._cgroups.groups(self._name)
         self._process: asyncio.subprocess.Process | None = None
         self._surroundings = find_surroundings(default_command())
 
@@ -67,14 +71,9 @@ class Host:
             self._process.send_signal(signal.SIGTERM)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._process.wait(), PATIENCE)
-        for group in self._groups:
-            # A killed nspawn leaves its system running; only the group knows all of it.
-            if (group / "cgroup.kill").exists():
-                (group / "cgroup.kill").write_text("1")
+        await end_groups(self._groups)
         if self._process is not None:
             await self._process.wait()
-        for group in self._groups:
-            await _remove_group(group)
         shutil.rmtree(self.work, ignore_errors=True)
 
     async def _boot(self) -> None:
@@ -87,7 +86,7 @@ class Host:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=console,
                 stderr=asyncio.subprocess.STDOUT,
-                env={**os.environ, **_SWITCHES, "NOTIFY_SOCKET": str(self.work / "notify")},
+                env={**os.environ, **_SWITCHES, **self._cgroups.switches, "NOTIFY_SOCKET": str(self.work / "notify")},
                 preexec_fn=self._join,
             )
             ready, ended = asyncio.create_task(self._ready(news)), asyncio.create_task(self._process.wait())
@@ -121,8 +120,10 @@ class Host:
             *("-M", self._name, "-D", str(self.root), "--private-network"),
             *("--register=no", "--keep-unit", "--console=read-only", "--link-journal=no", "--resolv-conf=off"),
             *("--notify-ready=yes", "--kill-signal=SIGRTMIN+3", f"--capability={_CAPABILITIES}"),
+            # As in rig/system-init.
+            "--setenv=SYSTEMD_DEFAULT_MOUNT_RATE_LIMIT_BURST=200",
             *binds,
-            "--boot",
+            *self._cgroups.init,
         ]
 
     # --- files
@@ -137,7 +138,8 @@ class Host:
         # What nspawn knows a root by, before it binds /usr.
         (self.root / "usr" / "lib").mkdir()
         shutil.copy(image() / "usr" / "lib" / "os-release", self.root / "usr" / "lib" / "os-release")
-        for path in (RIG / "start-container", RIG / "reload-container", RIG.parent / "nixos-container"):
+        programs = [RIG / name for name in ("start-container", "reload-container", "init-with-controllers")]
+        for path in (*programs, RIG.parent / "nixos-container"):
             shutil.copy(path, self.root / "rig" / path.name)
         (self.root / "rig" / "roots").write_text("".join(f"{root}\n" for root in self._surroundings.roots))
         for unit in ("hyperhive.service", "container@.service"):
@@ -149,6 +151,9 @@ class Host:
         # A container's own: nspawn gives it its name, as networking.hostName = "" does.
         for file in ("machine-id", "hostname"):
             (base / "etc" / file).unlink(missing_ok=True)
+        for etc in (self.root / "etc", base / "etc"):
+            # A fresh /tmp would hide what is bound below it, such as a checkout.
+            (etc / "systemd" / "system" / "tmp.mount").symlink_to("/dev/null")
         self.make_system("default")
 
     def make_system(self, name: str) -> str:
@@ -216,23 +221,14 @@ class Host:
         return await self.run("nsenter", "--all", "-t", leader, "--", *run, *command, ok=ok)
 
 
-#: One hierarchy of cgroups, as on NixOS; and no filter of system calls, which would keep its systemd from loading the
-#: kernel's filters of ports and addresses. The containers in it have theirs.
-_SWITCHES: Final = {"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1", "SYSTEMD_SECCOMP": "0"}
-#: Seconds between two looks at something that nobody tells of.
-_LOOK: Final = 0.02
+#: No filter of system calls, which would keep its systemd from loading the kernel's filters of ports and addresses. The
+#: containers in it have theirs.
+_SWITCHES: Final = {"SYSTEMD_SECCOMP": "0"}
 #: What is there before it boots; on NixOS, by tmpfiles.
 _PLACES: Final = (
     *("usr", "rig/usr", "root", "tmp", "var/lib/nixos-containers", "etc/nixos-containers"),
     *("nix/store", "nix/var/nix/daemon-socket", "nix/var/nix/gcroots/hyperhive", "nix/var/nix/profiles/per-container"),
 )
-
-
-def _hierarchies() -> list[Path]:
-    """Where a group of its own is needed, or nspawn makes groups at the top and leaves them behind."""
-    if (_CGROUPS / "cgroup.procs").exists():
-        return [_CGROUPS]
-    return [path for path in (_CGROUPS / "systemd", _CGROUPS / "unified") if path.is_dir()]
 
 
 @contextlib.contextmanager
@@ -241,24 +237,6 @@ def _listening(path: Path) -> Iterator[socket.socket]:
         news.bind(str(path))
         news.setblocking(False)  # noqa: FBT003 - its only argument
         yield news
-
-
-async def _remove_group(group: Path) -> None:
-    """Remove a group with all below it, as soon as its processes are gone."""
-    async with asyncio.timeout(PATIENCE):
-        while not _removed(group):  # noqa: ASYNC110 - nobody tells of its end
-            await asyncio.sleep(_LOOK)
-
-
-def _removed(group: Path) -> bool:
-    try:
-        for path, _directories, _files in os.walk(group, topdown=False):
-            Path(path).rmdir()
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
-    return True
 
 
 def why_not() -> str:

@@ -16,12 +16,20 @@ from hyperhive.errors import HiveError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from nspawn_cgroups import Cgroups
+
     from hyperhive.shapes import AgentRow, MessageRow
 
-#: Both answer whatever they are asked.
+#: Both answer whatever they are asked, alice slowly where she may.
+_ANSWER = {"tool": "send", "input": {"to": "operator", "body": "42"}}
 SCENARIO = {
     "agents": {
-        "alice": {"otherwise": [{"tool": "send", "input": {"to": "operator", "body": "42"}}]},
+        "alice": {
+            "rules": [
+                {"when": "take your time", "steps": [{"tool": "Bash", "input": {"command": "sleep 6"}}, _ANSWER]},
+            ],
+            "otherwise": [_ANSWER],
+        },
         "bob": {"otherwise": [{"tool": "send", "input": {"to": "operator", "body": "43"}}]},
     }
 }
@@ -150,9 +158,11 @@ class Swarm:
 
 
 @asynccontextmanager
-async def swarm(agents: dict[str, Any], scenario: dict[str, Any]) -> AsyncIterator[Swarm]:
+async def swarm(
+    agents: dict[str, Any], scenario: dict[str, Any], cgroups: Cgroups | None = None
+) -> AsyncIterator[Swarm]:
     """A machine with a running daemon."""
-    async with Host() as host:
+    async with Host(cgroups) as host:
         made = Swarm(host)
         await made.configure(agents)
         await made.play(scenario)

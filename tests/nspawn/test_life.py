@@ -7,6 +7,8 @@ import textwrap
 from typing import TYPE_CHECKING
 
 import pytest
+from nspawn_host import PATIENCE
+from nspawn_restart import restart
 
 if TYPE_CHECKING:
     from nspawn_swarm import Swarm
@@ -55,6 +57,11 @@ async def test_containers_go_on_while_the_daemon_is_away(hive: Swarm, how: str) 
     assert (await hive.ask("alice", "And now?")).body == "42"
     assert (await hive.unit("alice"))["InvocationID"] == before["InvocationID"]
     assert row.pid == harness
+
+
+async def test_all_are_connected_again_two_seconds_after_a_restarted_daemon_is_ready(hive: Swarm) -> None:
+    await hive.ready()
+    assert (await restart(hive, ("alice", "bob"), PATIENCE)).last <= 2
 
 
 async def test_a_stopped_agent_stays_stopped_and_starts_again(hive: Swarm) -> None:
