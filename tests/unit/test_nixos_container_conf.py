@@ -50,7 +50,7 @@ EXTRA_NSPAWN_FLAGS="--bind-ro=/run/hyperhive/agents/alice:/run/hive:idmap \
 --bind=/var/lib/hyperhive/agents/alice/state:/state:idmap \
 --bind=/var/lib/hyperhive/shared:/shared:idmap \
 --load-credential=ANTHROPIC_API_KEY:/run/keys/anthropic --load-credential=A_TOKEN:/run/keys/a:b \
---drop-capability=CAP_MKNOD,CAP_NET_RAW,CAP_SYS_PTRACE"
+--drop-capability=CAP_MKNOD,CAP_NET_RAW,CAP_SYS_PTRACE --setenv=SYSTEMD_DEFAULT_MOUNT_RATE_LIMIT_BURST=200"
 """
     )
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 DROPPED: Final = ("CAP_MKNOD", "CAP_NET_RAW", "CAP_SYS_PTRACE")
 #: Where a cloud answers whoever asks with the machine's own keys: AWS, Azure, GCP and their like; ECS; Alibaba.
 METADATA: Final = ("169.254.169.254", "169.254.170.2", "100.100.100.200", "fd00:ec2::254", "fd20:ce::254")
+#: After five changes of mounts systemd looks at no more of them for a second, and every boot waited for that.
+_MOUNTS: Final = "SYSTEMD_DEFAULT_MOUNT_RATE_LIMIT_BURST=200"
 #: Letters that a shell's word splitting, file name expansion or systemd's reading of the file would change.
 _CHANGED: Final = re.compile(r"""[\s*?\[\]\\"'$`\x00-\x1f\x7f]""")
 _CLEARED: Final = ("HOST_ADDRESS", "LOCAL_ADDRESS", "HOST_ADDRESS6", "LOCAL_ADDRESS6", "HOST_BRIDGE", "HOST_PORT")
@@ -62,6 +64,7 @@ def _flags(plan: AgentPlan, container: Container) -> Iterator[tuple[str, str]]:
     for variable, source in sorted(plan.credentials.items()):
         yield f"agents.{plan.name}.credentials.{variable}", f"--load-credential={variable}:{source}"
     yield "nspawn", f"--drop-capability={','.join(DROPPED)}"
+    yield "nspawn", f"--setenv={_MOUNTS}"
     for flag in container.extra_flags:
         yield f"agents.{plan.name}.extraNspawnFlags", flag
 
