@@ -70,6 +70,15 @@ in
           `hyperhive dashboard-url` prints it.
         '';
       };
+
+      agentPages = orNull types.bool {
+        example = false;
+        description = ''
+          Whether each agent's page has a port of its own (8100 to 8999, the manager's 8000), on 127.0.0.1 and ::1 only.
+          By default yes, unless {option}`dashboard.port` is 0. The dashboard has the pages in either case. A change
+          restarts the daemon.
+        '';
+      };
     };
 
     operator = {
@@ -91,7 +100,7 @@ in
         example = "/run/keys/hyperhive-ntfy";
         description = ''
           File with the address (ntfy or another webhook) that gets one POST for each thing that begins to wait for the
-          operator.
+          operator. It is read anew for each.
         '';
       };
 

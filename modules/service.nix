@@ -162,7 +162,7 @@ in
             runtimeDir
             stateDir
             ;
-          inherit (cfg.renderedSettings.dashboard) port;
+          inherit (cfg.renderedSettings.dashboard) agentPages port;
         })
       ];
 

@@ -87,8 +87,8 @@ async def wipe(root: Path, run: Runner = run_program) -> None:
     """
     if not os.path.lexists(root):  # noqa: ASYNC240 - one question to the kernel
         return
-    if os.geteuid():
-        # Root needs no permission; others cannot empty a directory that is closed to themselves.
+    if os.geteuid() and not root.is_symlink():  # noqa: ASYNC240 - and another
+        # Root needs no permission; others cannot empty a directory that is closed to themselves. A link is followed.
         await run("chmod", "-R", "u+rwx", "--", str(root), seconds=_WIPE)
     done = await run("rm", "-rf", "--one-file-system", "--", str(root), seconds=_WIPE)
     if os.path.lexists(root):  # noqa: ASYNC240 - and another

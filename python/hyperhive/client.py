@@ -148,6 +148,31 @@ class HiveClient:
         """Interrupt the running turn of an agent."""
         return await self._do(name, "cancel")
 
+    async def model(self, name: str, model: str) -> shapes.OperationRow:
+        """Let an agent use another model from its next turn on, until its settings name another one."""
+        answer = await self._line.post(f"{_agent(name)}/model", {"model": model})
+        return shapes.OperationRow.model_validate(answer)
+
+    async def compact(self, name: str) -> shapes.OperationRow:
+        """Let Claude shorten an agent's conversation; refused while a turn runs."""
+        return await self._do(name, "compact")
+
+    async def new_session(self, name: str) -> shapes.OperationRow:
+        """Give an agent's conversation up, so that its next turn begins another; refused while a turn runs."""
+        return await self._do(name, "new-session")
+
+    async def login_start(self, name: str) -> None:
+        """Begin to sign an agent's Claude in; what follows stands in `login` of its row: first the link to open."""
+        await self._line.post(f"{_agent(name)}/login/start")
+
+    async def login_code(self, name: str, code: str) -> None:
+        """Give the code that the page behind the link has shown."""
+        await self._line.post(f"{_agent(name)}/login/code", {"code": code})
+
+    async def login_cancel(self, name: str) -> None:
+        """End a sign-in that was begun."""
+        await self._line.post(f"{_agent(name)}/login/cancel")
+
     async def operation(self, number: int) -> shapes.OperationRow:
         """What became of an operation; `done` and `failed` are ends."""
         return shapes.OperationRow.model_validate(await self._line.get(f"/api/operations/{number}"))
@@ -239,6 +264,35 @@ class HiveClient:
     async def discard(self, number: int) -> None:
         """Give a dead letter up."""
         await self._line.post(f"/api/dead-letters/{number}/discard")
+
+    # --- questions of agents
+
+    async def questions(self, *, status: str | None = None, limit: int | None = None) -> list[shapes.QuestionRow]:
+        """What agents have asked, newest first.
+
+        Args:
+            status: only those that are `open`, `answered`, `cancelled` or `expired`.
+            limit: at most so many.
+        """
+        answer = await self._line.get("/api/questions", status=status, limit=limit)
+        return shapes.QuestionsAnswer.model_validate(answer).questions
+
+    async def answer(self, number: int, text: str = "", *, choices: Sequence[str] = ()) -> shapes.QuestionRow:
+        """Answer a question, whoever was asked; the answer reaches its asker as a message.
+
+        Args:
+            number: the question's id.
+            text: the answer, or a remark on the choices.
+            choices: options of the question; one, unless it takes several.
+        """
+        body = {"choices": list(choices), "text": text}
+        return shapes.QuestionRow.model_validate(await self._line.post(f"/api/questions/{number}/answer", body))
+
+    async def cancel_question(self, number: int) -> shapes.QuestionRow:
+        """Cancel a question; its asker is told."""
+        return shapes.QuestionRow.model_validate(await self._line.post(f"/api/questions/{number}/cancel"))
+
+    # --- a task and its answer
 
     async def ask(self, to: str, body: str, *, timeout: float | None = None) -> shapes.MessageRow:  # noqa: ASYNC109
         """Send an agent a task and wait for its answer, which is taken out of the inbox.

@@ -123,6 +123,9 @@ class Dashboard(Section):
         default_factory=list, description="further names under which the page may be reached, for example of a proxy"
     )
     operator_token_file: AbsolutePath | None = Field(None, description="file with the operator's token")
+    agent_pages: bool | None = Field(
+        None, description="whether each agent's page has a port of its own; by default yes, unless `port` is 0"
+    )
 
 
 class Operator(Section):

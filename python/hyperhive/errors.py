@@ -40,9 +40,11 @@ STATUS: Final[dict[str, int]] = {
     "storage_unavailable": 503,
     "too_many_failures": 429,
     "too_many_messages": 429,
+    "too_many_questions": 429,
     "too_many_unread": 429,
     "unknown_agent": 404,
     "unknown_message": 404,
+    "unknown_question": 404,
     "unknown_recipient": 404,
     "wrong_state": 409,
 }

@@ -58,6 +58,19 @@ class UsageSum(Usage):
     turns: int = 0
 
 
+class LoginRow(Answer):
+    """The sign-in that was begun last, since the agent's harness started.
+
+    `phase` is one of `starting` (the program starts), `link` (open `url`, then give the code; `error` says what was
+    wrong with an earlier one), `checking` (a code was given), and the ends `done failed cancelled expired`.
+    """
+
+    phase: str
+    since: Instant
+    url: str | None = None
+    error: str | None = None
+
+
 class AgentRow(Answer):
     """An agent as the pages and `hyperhive list` show it."""
 
@@ -79,6 +92,8 @@ class AgentRow(Answer):
     operation: OperationRow | None = None
     restart_pending: bool = False
     problem: str | None = None
+    port_problem: str | None = None
+    login: LoginRow | None = None
     pid: int | None = None
 
 
@@ -132,6 +147,28 @@ class EventRow(Answer):
     data: dict[str, Any] = Field(default_factory=dict)
 
 
+class QuestionRow(Answer):
+    """A question of an agent to the operator or to another agent; `status` is one of `open answered cancelled expired`.
+
+    `answer` has a line for each choice, then the text; of one that expired it is the default, if one was declared.
+    `answered_by` and `answered_at` are of whatever end it had: who answered or cancelled it, nobody where it expired.
+    """
+
+    id: int
+    asker: str
+    to: str
+    text: str
+    options: list[str] = Field(default_factory=list)
+    multi: bool = False
+    asked_at: Instant
+    deadline: Instant | None = None
+    default: str | None = None
+    status: str
+    answer: str | None = None
+    answered_by: str | None = None
+    answered_at: Instant | None = None
+
+
 class WaitingItem(Answer):
     """Something that waits for the operator. `ref` names what it is about: a message's id, an agent."""
 
@@ -166,7 +203,7 @@ class HiveInfo(Answer):
 
 
 class StateSnapshot(Answer):
-    """`GET /api/state`: everything at the instant `seq`; the stream goes on from there."""
+    """`GET /api/state`: everything at the instant `seq`; the stream goes on from there. `questions` are those open."""
 
     epoch: str
     seq: int
@@ -175,15 +212,29 @@ class StateSnapshot(Answer):
     agents: list[AgentRow]
     messages: list[MessageRow]
     waiting: list[WaitingItem]
+    questions: list[QuestionRow] = Field(default_factory=list)
+    warnings: list[str] = Field(default_factory=list)
+
+
+class PageSnapshot(Answer):
+    """`GET /api/agents/{n}/state`: what the agent's page shows at the instant `seq`, and nothing of other agents."""
+
+    epoch: str
+    seq: int
+    hive: HiveInfo
+    operator: OperatorInfo
+    agent: AgentRow
+    messages: list[MessageRow]
+    questions: list[QuestionRow] = Field(default_factory=list)
     warnings: list[str] = Field(default_factory=list)
 
 
 class StreamEvent(Answer):
     """One change, from `GET /api/stream`.
 
-    `data` is what changed, whole: an `AgentRow`, a `MessageRow`, an `EventRow`, an `OperationRow`, or for `waiting`
-    `{"waiting": [WaitingItem…]}`, for `warnings` `{"warnings": [str…]}`. An agent that is none any more comes as
-    `{"name", "removed": true}`. `resync` carries nothing: what came before is not known any more; read
+    `data` is what changed, whole: an `AgentRow`, a `MessageRow`, an `EventRow`, a `QuestionRow`, an `OperationRow`, or
+    for `waiting` `{"waiting": [WaitingItem…]}`, for `warnings` `{"warnings": [str…]}`. An agent that is none any more
+    comes as `{"name", "removed": true}`. `resync` carries nothing: what came before is not known any more; read
     `/api/state` again.
     """
 
@@ -225,6 +276,12 @@ class MessagesAnswer(Answer):
     messages: list[MessageRow]
 
 
+class QuestionsAnswer(Answer):
+    """`GET /api/questions`, newest first."""
+
+    questions: list[QuestionRow]
+
+
 class EventsAnswer(Answer):
     """`GET /api/agents/{n}/events`, newest first."""
 
@@ -261,6 +318,18 @@ class AckRequest(Request):
     """`POST /api/inbox/ack`."""
 
     ids: list[Id] = Field(min_length=1, max_length=10_000)
+
+
+class ModelRequest(Request):
+    """`POST /api/agents/{n}/model`."""
+
+    model: str = Field(min_length=1, max_length=200)
+
+
+class LoginCodeRequest(Request):
+    """`POST /api/agents/{n}/login/code`: what the page behind the link has shown."""
+
+    code: str = Field(min_length=1, max_length=2000, repr=False)
 
 
 class PurgeRequest(Request):

@@ -8,13 +8,21 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from hyperhive.clock import Instant
+from hyperhive.sign_in_link import checked_link
 
 #: Bytes of UTF-8 that a message's body may have.
 MAX_BODY: Final = 64 * 1024
+#: Bytes of UTF-8 that a question may have, its default, and an answer.
+MAX_QUESTION: Final = 8 * 1024
+#: Options of one question, and characters of each.
+MAX_OPTIONS: Final = 10
+MAX_OPTION: Final = 200
+#: Seconds after which a question may expire at the latest: 7 days.
+MAX_TTL: Final = 7 * 86400
 #: Seconds that a `recv` or a command poll may stay parked.
 MAX_WAIT: Final = 180
 #: Messages that one `recv` may hand out.
@@ -25,6 +33,9 @@ TurnState = Literal["needs_login", "idle", "thinking", "compacting", "rate_limit
 
 OutcomeKind = Literal["settled", "cancelled", "returned", "failed"]
 """How a turn ended for its message: done; done, by a cancel; goes back, not counted; goes back, counted."""
+
+LoginPhase = Literal["starting", "link", "checking", "done", "failed", "cancelled", "expired"]
+"""Where a sign-in is: the program starts; the link is there and a code is wanted; a code was given; the ends."""
 
 EventKind = Literal[
     "turn_start",
@@ -167,6 +178,45 @@ class PeersAnswer(Answer):
     peers: list[Peer]
 
 
+Option = Annotated[str, Field(min_length=1, max_length=MAX_OPTION)]
+"""One of the answers that a question proposes."""
+
+
+class AskRequest(Request):
+    """`POST /v1/questions`: answered at once with its id; the end comes as a message.
+
+    `default` holds where nobody has answered within `ttl_seconds`; it is one of the options, if there are any.
+    """
+
+    text: str
+    to: str = Field("operator", max_length=64)
+    options: list[Option] = Field(default_factory=list, max_length=MAX_OPTIONS)
+    multi: bool = False
+    ttl_seconds: float | None = Field(None, ge=1, le=MAX_TTL)
+    default: str | None = None
+    idempotency_key: str | None = Field(None, min_length=1, max_length=200)
+
+
+class AnswerRequest(Request):
+    """`POST /v1/questions/{id}/answer`, for the operator `POST /api/questions/{id}/answer`: one of both, or both.
+
+    `choices` are options of the question, one of them unless it takes several.
+    """
+
+    choices: list[Option] = Field(default_factory=list, max_length=MAX_OPTIONS)
+    text: str = ""
+
+
+class QuestionAnswer(Answer):
+    """What is answered to whoever asks, answers or cancels: the question as it is now."""
+
+    id: int
+    asker: str
+    to: str
+    status: str
+    deadline: Instant | None = None
+
+
 class CommandDone(Request):
     """What became of one command."""
 
@@ -177,18 +227,27 @@ class CommandDone(Request):
 
 
 class CommandsRequest(Request):
-    """`POST /v1/commands`: reports finished commands and waits for new ones."""
+    """`POST /v1/commands`: reports finished commands and waits for new ones.
+
+    `running` names the commands that are being executed. What was handed out to this `instance` and is neither done nor
+    running was lost on the way and comes again; without `running`, nothing comes again.
+    """
 
     wait_seconds: float = Field(0, ge=0, le=MAX_WAIT)
     done: list[CommandDone] = []
+    running: list[int] | None = Field(None, max_length=1000)
+    instance: str | None = Field(None, max_length=64)
 
 
 class Command(Answer):
-    """Something the hive wants of the harness: `cancel`, or `stop` with `{"graceSeconds": n}`. Others are refused."""
+    """Something the hive wants of the harness; `docs/turn-loop.md` lists the kinds, others are refused.
+
+    The arguments may hold the code of a sign-in, so they stand in no representation and no log.
+    """
 
     id: int
     kind: str
-    args: dict[str, Any] = {}
+    args: dict[str, Any] = Field(default={}, repr=False)
 
 
 class CommandsAnswer(Answer):
@@ -232,6 +291,17 @@ class Usage(Answer):
     cache_write_tokens: int = 0
     cost_usd: float = 0.0
     context_tokens: int | None = None
+    context_window: int | None = None
+    """Tokens that the model's context can hold."""
+
+
+class LoginReport(Request):
+    """A sign-in that was begun since the harness started; `url` is there while a code is wanted."""
+
+    phase: LoginPhase
+    since: Instant
+    url: Annotated[str, AfterValidator(checked_link)] | None = None
+    error: str | None = Field(None, max_length=500)
 
 
 class ReportRequest(Request):
@@ -247,11 +317,15 @@ class ReportRequest(Request):
     since: Instant | None = None
     until: Instant | None = None
     model: str | None = None
+    declared_model: str | None = None
+    """The declared model that `model` was chosen against: said of another one, it is out of date."""
     status_text: str | None = Field(None, max_length=500)
     problem: str | None = Field(None, max_length=4000)
     session_id: str | None = None
     last_turn: LastTurn | None = None
     usage: Usage | None = None
+    """Of a turn, with `last_turn`; alone, of something between turns."""
+    login: LoginReport | None = None
 
 
 class Ok(Answer):

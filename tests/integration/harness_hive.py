@@ -81,11 +81,16 @@ class StandInHive:
 
     async def command(self, kind: str, **args: object) -> wire.CommandDone:
         """Give a command and wait for its result."""
+        number = await self.give(kind, **args)
+        await self.until(lambda: number in self.done)
+        return self.done[number]
+
+    async def give(self, kind: str, **args: object) -> int:
+        """Give a command; returns its id."""
         command = wire.Command(id=next(self._ids), kind=kind, args=args)
         self._commands.append(command)
         await self._tell()
-        await self.until(lambda: command.id in self.done)
-        return self.done[command.id]
+        return command.id
 
     def kinds(self) -> list[str]:
         """The events so far, by kind."""

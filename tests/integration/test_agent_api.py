@@ -252,14 +252,20 @@ async def test_what_an_agent_reports_cannot_break_the_pages(hive: RunningHive) -
 
 async def test_a_report_is_shown(hive: RunningHive) -> None:
     alice, operator = await hive.agent("alice"), await hive.operator()
-    usage = {"inputTokens": 10, "outputTokens": 5, "costUsd": 0.25}
+    usage = {"inputTokens": 10, "outputTokens": 5, "costUsd": 0.25, "contextTokens": 15, "contextWindow": 200}
+    ended = {"endedAt": "2026-01-01T00:00:00Z", "ok": True, "durationMs": 5}
     polling = asyncio.create_task(alice.post("/v1/commands", json={"waitSeconds": 60}))
     for state in ("idle", "thinking"):
-        report = {"state": state, "statusText": "at work", "usage": usage, "model": "opus"}
+        report = {"state": state, "statusText": "at work", "usage": usage, "lastTurn": ended, "model": "opus"}
         assert (await alice.post("/v1/report", json=report)).status_code == 200
     row = (await operator.get("/api/agents/alice")).json()
     assert (row["state"], row["statusText"], row["model"]) == ("thinking", "at work", "opus")
     assert (row["usage"]["turns"], row["usage"]["inputTokens"], row["usage"]["costUsd"]) == (2, 20, 0.5)
+    assert (row["usage"]["contextTokens"], row["usage"]["contextWindow"]) == (15, 200), "of the last turn"
+    between = {"usage": {"costUsd": 0.25, "contextTokens": 0}}
+    assert (await alice.post("/v1/report", json=between)).status_code == 200
+    row = (await operator.get("/api/agents/alice")).json()
+    assert (row["usage"]["turns"], row["usage"]["costUsd"], row["usage"]["contextTokens"]) == (2, 0.75, 0)
     assert row["pid"] == os.getpid()
     await alice.post("/v1/report", json={"statusText": None})
     row = (await operator.get("/api/agents/alice")).json()

@@ -8,11 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
 import socket
 import stat
 import struct
-import subprocess
 import sys
 import tempfile
 from dataclasses import replace
@@ -20,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from ordinary_user import again_as_nobody, usable_python
 from runtime_bed import FAMILY, Alive, Bed, make_runtime
 
 from hyperhive.errors import HiveError
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
 
 ROOT = os.geteuid() == 0
 REAL = [pytest.param("bubblewrap", marks=pytest.mark.tier("bubblewrap")), "process"]
-REPOSITORY = Path(__file__).parents[2]
 
 
 def why_no_bubblewrap() -> str:
@@ -392,37 +390,9 @@ def test_select(require_tier: Tier) -> None:
 # Once more as an ordinary user.
 
 
-def as_nobody(place: Path, *command: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run a command as the user nobody, with a home of its own and the packages of this Python."""
-    home = place / "home"
-    home.mkdir(exist_ok=True)
-    os.chown(home, 65534, 65534)
-    packages = [entry for entry in sys.path if Path(entry).name == "site-packages"]
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(home),
-        "TMPDIR": str(home),
-        "PYTHONPATH": os.pathsep.join([*packages, str(REPOSITORY / "python")]),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "HYPERHIVE_REQUIRE_TIERS": os.environ.get("HYPERHIVE_REQUIRE_TIERS", ""),
-    }
-    # setpriv itself still passes through closed directories; what env starts does not.
-    become = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--", "env")
-    return subprocess.run(
-        [*become, *map(str, command)], env=environment, cwd=REPOSITORY, capture_output=True, text=True, check=False
-    )
-
-
 @pytest.mark.tier("ordinary-user")
 @pytest.mark.skipif(not ROOT, reason="this is the run as an ordinary user")
 def test_all_this_as_an_ordinary_user(place: Path, require_tier: Tier) -> None:
-    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    pythons = [sys.executable, shutil.which(version, path="/usr/bin:/usr/local/bin")]
-    usable = next(
-        (p for p in pythons if p and as_nobody(place, p, "-c", "import pytest, pydantic").returncode == 0), None
-    )
-    require_tier("ordinary-user", usable, f"no {version} that the user nobody could run with these packages")
-    options = ["-m", "pytest", "-c", "python/pyproject.toml", "--rootdir=.", "-p", "no:cacheprovider", "-q"]
-    tests = as_nobody(place, usable, *options, __file__)
-    print(tests.stdout, tests.stderr)  # noqa: T201 - shown where it failed
-    assert tests.returncode == 0
+    usable, why = usable_python(place)
+    require_tier("ordinary-user", usable, why)
+    again_as_nobody(place, str(usable), __file__)

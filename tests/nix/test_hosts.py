@@ -120,7 +120,8 @@ def test_only_what_a_running_daemon_cannot_change_restarts_it(hosts: Hosts) -> N
     example, thirty, everything = (hosts[name]["triggers"] for name in ("example", "thirty", "everything"))
     assert example["reload"] != thirty["reload"]
     assert example["restart"] == thirty["restart"] != everything["restart"]
-    assert set(json.loads(example["restart"][0])) == {"database", "port", "runtime", "runtimeDir", "stateDir"}
+    expected = {"agentPages", "database", "port", "runtime", "runtimeDir", "stateDir"}
+    assert set(json.loads(example["restart"][0])) == expected
     units = [re.sub(r"(?m)^X-Reload.*\n", "", hosts[name]["units"]["hyperhive.service"]) for name in ("example", "own")]
     assert units[0] == units[1]
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 AT = "2026-11-22T18:03:00.123Z"
-ACTIONS = ("start", "stop", "restart", "rebuild", "pause", "resume", "destroy", "kick", "cancel")
+ACTIONS = ("start", "stop", "restart", "rebuild", "pause", "resume", "destroy", "kick", "cancel", "compact")
 
 
 def agent(name: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
@@ -49,6 +49,13 @@ def message(
 def operation(kind: str, status: str = "done", **more: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
     ended = AT if status in {"done", "failed"} else None
     return {"id": 7, "agent": "alice", "kind": kind, "status": status, "startedAt": AT, "endedAt": ended, **more}
+
+
+def question(number: int, text: str = "Which?", **more: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    return {
+        "id": number, "asker": "alice", "to": "operator", "text": text, "options": [], "multi": False,
+        "askedAt": AT, "deadline": None, "default": None, "status": "open", "answer": None, **more,
+    }  # fmt: skip
 
 
 def tombstone(name: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
@@ -91,6 +98,9 @@ class StandIn:
             "GET /api/dead-letters": {"messages": [message(3, to="bob", deadLetter=True, reason="it broke")]},
             "POST /api/dead-letters/3/requeue": {"ok": True},
             "POST /api/dead-letters/3/discard": {"ok": True},
+            "GET /api/questions": {"questions": [question(4)]},
+            "POST /api/questions/4/answer": question(4, status="answered", answer="yes", answeredBy="operator"),
+            "POST /api/questions/4/cancel": question(4, status="cancelled", answeredBy="operator"),
             "GET /api/audit": {
                 "audit": [{"id": 1, "at": AT, "actor": "operator", "action": "start", "subject": "alice"}]
             },
@@ -114,6 +124,10 @@ class StandIn:
             },
             "POST /api/waiting/crash-alice/dismiss": {"ok": True},
         }  # fmt: skip
+        for step in ("start", "code", "cancel"):
+            self.answers[f"POST /api/agents/alice/login/{step}"] = {"ok": True}
+        for kind in ("model", "new-session"):
+            self.answers[f"POST /api/agents/alice/{kind}"] = operation(kind)
         for kind in ACTIONS:
             self.answers[f"POST /api/agents/alice/{kind}"] = operation(kind)
 

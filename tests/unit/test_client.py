@@ -51,6 +51,21 @@ async def test_reads_everything_else_typed(client: HiveClient) -> None:
     assert await client.dashboard_url("alice") == "http://localhost:8100/#token=p"
 
 
+async def test_reaches_an_agents_claude(client: HiveClient, hive: StandIn) -> None:
+    assert (await client.model("alice", "opus")).kind == "model"
+    assert (await client.new_session("alice")).kind == "new-session"
+    await client.login_start("alice")
+    await client.login_code("alice", "a#b")
+    await client.login_cancel("alice")
+    assert hive.requests == [
+        ("POST /api/agents/alice/model", {"model": "opus"}),
+        ("POST /api/agents/alice/new-session", {}),
+        ("POST /api/agents/alice/login/start", {}),
+        ("POST /api/agents/alice/login/code", {"code": "a#b"}),
+        ("POST /api/agents/alice/login/cancel", {}),
+    ]
+
+
 @pytest.mark.parametrize("action", ACTIONS)
 async def test_does_what_is_asked_to_an_agent(client: HiveClient, hive: StandIn, action: str) -> None:
     assert (await getattr(client, action)("alice")).kind == action

@@ -24,7 +24,7 @@ WHOLE: dict[str, Any] = {
     "runtimeDir": "/run/hyperhive",
     "runtime": "nixos-container",
     "database": {"url": None},
-    "dashboard": {"port": 7000, "allowedHosts": [], "operatorTokenFile": None},
+    "dashboard": {"port": 7000, "allowedHosts": [], "operatorTokenFile": None, "agentPages": None},
     "operator": {"name": "operator", "pronouns": None},
     "notifications": {"urlFile": None, "command": None},
     "manager": {"enable": True, "model": None, "prompt": None},

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from starlette.exceptions import HTTPException
 
-from hyperhive.web import gates
+from hyperhive.web import door
 from hyperhive.web.gates import MAX_REQUEST, SECURITY_HEADERS, AgentGate, OperatorGate
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ async def test_after_ten_wrong_tokens_more_are_turned_away_but_never_the_right_o
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = 1000.0
-    monkeypatch.setattr(gates.time, "monotonic", lambda: now)
+    monkeypatch.setattr(door.time, "monotonic", lambda: now)
     gate = operator()
     for _ in range(20):
         assert (await ask(gate, headers={"Host": "localhost"})).status == 401  # none is no guess

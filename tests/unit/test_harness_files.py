@@ -33,6 +33,11 @@ def test_a_session_is_remembered(tmp_path: Path) -> None:
     assert (tmp_path / SESSION).stat().st_mode & 0o777 == 0o600
 
 
+def test_a_directory_in_the_place_of_the_session_counts_as_none(tmp_path: Path) -> None:
+    (tmp_path / SESSION).mkdir()
+    assert load(tmp_path) is None
+
+
 @pytest.mark.parametrize(
     "content",
     ["", "{", "[]", "null", '{"session_id": "--resume"}', '{"session_id": 1}', "[" * 4000, "\0" * 9000,

@@ -273,6 +273,31 @@ async def test_a_command_that_comes_twice_runs_once(background: Start) -> None:
         assert "dance" in (done.error or "")
 
 
+async def test_the_hive_hears_which_commands_run(background: Start) -> None:
+    hive, finish = Hive(), asyncio.Event()
+
+    async def dance(_args: dict[str, Any]) -> None:
+        await finish.wait()
+
+    further = {"dance": dance}
+    commands = Commands(hive.client, Control(), Timings(backoff=BACKOFF), lambda: None, instance="one", further=further)
+    background(commands.run())
+
+    async def until(holds: Callable[[], object]) -> None:
+        async with asyncio.timeout(5):
+            while not holds():
+                hive.arrived.clear()
+                await hive.arrived.wait()
+                await asyncio.sleep(0)
+
+    hive.commands_given.put_nowait([wire.Command(id=3, kind="dance")])
+    await until(lambda: [poll for poll in hive.polls if poll.running == [3]])
+    assert {poll.instance for poll in hive.polls} == {"one"}
+    finish.set()
+    await until(lambda: [poll for poll in hive.polls if poll.done])
+    assert next(poll.running for poll in hive.polls if poll.done) == []
+
+
 async def test_a_hive_that_comes_back_is_told_everything(background: Start) -> None:
     hive, back = Hive(away(), away()), asyncio.Event()
     background(Commands(hive.client, Control(), Timings(backoff=BACKOFF), back.set).run())

@@ -117,6 +117,14 @@ def test_a_missing_program_returns_the_message_and_shows_where_it_was_looked_for
     assert "/bin" in verdict.park.problem
 
 
+def test_a_refused_model_is_the_agents_problem_and_keeps_the_message() -> None:
+    verdict = failed("There's an issue with the selected model (x).", status=404, error="model_not_found")
+    assert verdict.outcome == "returned"
+    assert verdict.park
+    assert (verdict.park.state, verdict.park.until) == ("idle", NOW + timedelta(seconds=300))
+    assert "selected model (x)" in verdict.park.problem
+
+
 @pytest.mark.parametrize("status", [400, 404, 500, None])
 def test_any_other_error_fails_with_its_text(status: int | None) -> None:
     verdict = failed("API Error: something else", status=status)

@@ -119,7 +119,6 @@ def _with_everything(runtime: str) -> HiveSettings:
 
 
 _OF_NO_RUNTIME = [
-    "notifications.command",
     "approvals.ttl",
     "database.url",
     "manager.prompt",

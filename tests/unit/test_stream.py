@@ -115,3 +115,68 @@ async def test_close_ends_every_follower() -> None:
     await asyncio.sleep(0)
     stream.close()
     assert await asyncio.wait_for(ending, 5) is None
+
+
+# --- one agent's part
+
+
+async def test_a_page_gets_what_is_about_its_agent_and_nothing_else() -> None:
+    stream = _stream()
+    follower = stream.follow(0, stream.epoch, "alice")
+    assert await anext(follower) == b": here\n\n"
+    stream.publish("agent", {"name": "bob"})
+    stream.publish("agent", {"name": "alice"})
+    stream.publish("event", {"agent": "bob"})
+    stream.publish("event", {"agent": "alice"})
+    stream.publish("operation", {"agent": "alice"})
+    stream.publish("operation", {"agent": "bob"})
+    stream.publish("question", {"asker": "alice", "to": "bob"})
+    stream.publish("question", {"asker": "bob", "to": "alice"})
+    stream.publish("message", {"from": "bob", "to": "alice"})
+    stream.publish("message", {"from": "bob", "to": "carol"})
+    stream.publish("waiting", {"waiting": [{"agent": "alice"}]}, ["alice"])
+    stream.publish("warnings", {"warnings": ["alice"]})
+    stream.publish("message", lambda: {"from": "alice"})
+    stream.publish("message", lambda: {"n": 1}, ("operator", "alice"))
+    assert [frame["seq"] for frame in await _next(follower)] == [2, 4, 5, 7, 9, 14]
+
+
+async def test_changes_of_others_are_not_put_into_words_for_a_page() -> None:
+    stream = _stream()
+
+    def never() -> dict[str, Any]:
+        raise AssertionError
+
+    follower = stream.follow(None, None, "alice")
+    await anext(follower)
+    waiting = asyncio.create_task(_next(follower))
+    for _ in range(3):
+        await asyncio.sleep(0)
+        stream.publish("message", never, ("bob", "carol"))
+    stream.publish("agent", {"name": "alice"})
+    assert [frame["seq"] for frame in await waiting] == [4]
+
+
+async def test_a_page_is_told_that_the_stream_is_there_however_busy_others_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_BEAT", 0.05)
+    stream = _stream()
+    follower = stream.follow(None, None, "alice")
+    await anext(follower)
+
+    async def busy() -> None:
+        while True:
+            stream.publish("agent", {"name": "bob"})
+            await asyncio.sleep(0.001)
+
+    others = asyncio.create_task(busy())
+    assert await asyncio.wait_for(anext(follower), 5) == b": here\n\n"
+    others.cancel()
+
+
+async def test_a_page_that_falls_behind_the_ring_is_told_too() -> None:
+    stream = _stream()
+    follower = stream.follow(None, None, "alice")
+    await anext(follower)
+    for n in range(RING + 1):
+        stream.publish("agent", {"name": "bob", "n": n})
+    assert [frame["type"] for frame in await _next(follower)] == ["resync"]

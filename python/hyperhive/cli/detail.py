@@ -54,11 +54,29 @@ def _facts(agent: dict[str, Any]) -> list[tuple[str, object]]:
         ("runs in", f"{agent.get('runtime')} on {agent.get('host')}"),
         ("pid", agent.get("pid")),
         ("page", agent.get("url")),
+        ("port", agent.get("portProblem")),
         ("unread", agent.get("unread")),
         ("last turn", _last_turn(agent.get("lastTurn"))),
         ("operation", f"{operation.get('kind')} {operation.get('status')}" if operation else None),
         ("usage", spent if usage else None),
+        ("context", _context(usage)),
+        ("sign-in", _sign_in(agent.get("login") or {})),
     ]
+
+
+def _context(usage: dict[str, Any]) -> str | None:
+    used, whole = usage.get("contextTokens"), usage.get("contextWindow")
+    if not used:
+        return None
+    return f"{used:,} of {whole:,} tokens" if whole else f"{used:,} tokens"
+
+
+def _sign_in(login: dict[str, Any]) -> str | None:
+    """The sign-in that was begun last, unless it has ended well."""
+    if not login or login.get("phase") == "done":
+        return None
+    words = [login.get("phase"), login.get("error"), login.get("url")]
+    return ": ".join(str(word) for word in words if word)
 
 
 def _last_turn(turn: dict[str, Any] | None) -> str | None:

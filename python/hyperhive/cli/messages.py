@@ -44,7 +44,7 @@ def send(
 
     When this ends well, the message is on disk.
     """
-    message: dict[str, Any] = {"to": to, "body": _from_stdin() if body == "-" else body}
+    message: dict[str, Any] = {"to": to, "body": from_stdin() if body == "-" else body}
     if in_reply_to is not None:
         message["inReplyTo"] = in_reply_to
 
@@ -60,7 +60,12 @@ def send(
     talk(socket, work)
 
 
-def _from_stdin() -> str:
+def from_stdin() -> str:
+    """The text on standard input.
+
+    Raises:
+        HiveError: `body_too_large`, `malformed`.
+    """
     data = sys.stdin.buffer.read(_MOST + 1)
     if len(data) > _MOST:
         hint = "Write it to a file below the hive's shared directory and send its path"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from hyperhive import wire
@@ -17,7 +18,7 @@ from hyperhive.errors import HiveError
 from hyperhive.harness.hive import is_untaken, until_taken
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Mapping
 
     from hyperhive.harness.control import Control
     from hyperhive.harness.hive import HiveClient
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Commands that are remembered, so that none runs twice.
 _REMEMBERED: Final = 200
+#: Carries a command out: its arguments in, its result out.
+Work = Callable[[dict[str, Any]], Awaitable[dict[str, Any] | None]]
 _log = logging.getLogger(__name__)
 
 
@@ -36,17 +39,26 @@ class Commands:
         control: cancels and stops.
         timings: waits.
         on_return: called when the hive answers again after it was away.
+        instance: the word that names this process.
+        further: commands beside `cancel` and `stop`, by kind.
     """
 
-    def __init__(self, hive: HiveClient, control: Control, timings: Timings, on_return: Callable[[], None]) -> None:
+    def __init__(  # noqa: PLR0913 - it joins all that can be asked for
+        self,
+        hive: HiveClient,
+        control: Control,
+        timings: Timings,
+        on_return: Callable[[], None],
+        *,
+        instance: str | None = None,
+        further: Mapping[str, Work] | None = None,
+    ) -> None:
         self._hive, self._control, self._timings, self._on_return = hive, control, timings, on_return
+        self._instance = instance
         self._known: OrderedDict[int, wire.CommandDone | None] = OrderedDict()
         self._unsaid: dict[int, wire.CommandDone] = {}
         self._away = False
-        self._kinds: dict[str, Callable[[dict[str, Any]], Awaitable[dict[str, Any] | None]]] = {
-            "cancel": self._cancel,
-            "stop": self._stop,
-        }
+        self._kinds: dict[str, Work] = {"cancel": self._cancel, "stop": self._stop, **(further or {})}
 
     async def run(self) -> None:
         """Poll until cancelled."""
@@ -69,7 +81,12 @@ class Commands:
         def ask() -> Awaitable[wire.CommandsAnswer]:
             # The first one after the hive was away returns at once: only then is it told all again.
             patience = 0 if self._away else wait
-            return self._hive.commands(wire.CommandsRequest(wait_seconds=patience, done=list(said.values())))
+            running = [number for number, done in self._known.items() if done is None]
+            return self._hive.commands(
+                wire.CommandsRequest(
+                    wait_seconds=patience, done=list(said.values()), running=running, instance=self._instance
+                )
+            )
 
         said = dict(self._unsaid)
         answer = await until_taken(ask, self._timings.backoff, is_untaken, self._lost)
@@ -89,8 +106,9 @@ class Commands:
                 self._unsaid[command.id] = done
             return False
         self._known[command.id] = None
-        while len(self._known) > _REMEMBERED:
-            self._known.popitem(last=False)
+        ended = [number for number, done in self._known.items() if done]
+        for number in ended[: max(0, len(self._known) - _REMEMBERED)]:
+            del self._known[number]
         return True
 
     async def _execute(self, command: wire.Command) -> None:
@@ -101,7 +119,8 @@ class Commands:
             result = await self._kinds[command.kind](command.args)
             done = wire.CommandDone(id=command.id, ok=True, result=result)
         except HiveError as error:
-            done = wire.CommandDone(id=command.id, ok=False, error=str(error))
+            said = {"code": error.code, "message": error.message, "hint": error.hint}
+            done = wire.CommandDone(id=command.id, ok=False, error=str(error), result=said)
         except Exception as error:  # noqa: BLE001 - the top of a task
             _log.exception("command %s failed", command.kind)
             done = wire.CommandDone(id=command.id, ok=False, error=f"{type(error).__name__}: {error}")

@@ -19,6 +19,8 @@ class Control:
         self.stopping = asyncio.Event()
         self.loose = False
         """A recv was given up: the hive may have handed out a message that nobody here knows of."""
+        self.quiet = asyncio.Lock()
+        """Held by whoever uses the session: a turn, or what the operator asks for between two of them."""
         self._deadline: asyncio.TimerHandle | None = None
         self._late = False
 

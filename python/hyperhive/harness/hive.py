@@ -107,6 +107,14 @@ class HiveClient:
         """`POST /v1/outcome`."""
         return await self._call("POST", "/v1/outcome", wire.OutcomeAnswer, request)
 
+    async def ask(self, request: wire.AskRequest) -> wire.QuestionAnswer:
+        """`POST /v1/questions`."""
+        return await self._call("POST", "/v1/questions", wire.QuestionAnswer, request)
+
+    async def answer(self, question: int, request: wire.AnswerRequest) -> wire.QuestionAnswer:
+        """`POST /v1/questions/{id}/answer`."""
+        return await self._call("POST", f"/v1/questions/{question}/answer", wire.QuestionAnswer, request)
+
     async def peers(self) -> wire.PeersAnswer:
         """`GET /v1/peers`."""
         return await self._call("GET", "/v1/peers", wire.PeersAnswer)

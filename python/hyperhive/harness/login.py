@@ -52,6 +52,11 @@ def stored_login(settings: Settings) -> Path:
     return settings.claude_config / ".credentials.json"
 
 
+def stored_mark(settings: Settings) -> tuple[int, ...] | None:
+    """Something that differs after each change of the stored login; None without one."""
+    return _mark(stored_login(settings))
+
+
 def login_marks(settings: Settings) -> tuple[object, ...]:
     """Something that differs after every change of a login file."""
     paths = [stored_login(settings), *_files(settings.credentials)]

@@ -19,20 +19,20 @@ from hyperhive import wire
 from hyperhive.clock import utc_now
 from hyperhive.errors import HiveError
 from hyperhive.harness.hive import is_untaken, until_taken
-from hyperhive.harness.launch import claude_environment, plan
-from hyperhive.harness.login import login_marks, login_source, read_credentials, stored_login
+from hyperhive.harness.login import stored_login
 from hyperhive.harness.outcome import Park, TurnEnd, Verdict, judge
 from hyperhive.harness.prompts import wake_prompt
 from hyperhive.harness.turn import Turn
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine
     from datetime import datetime
 
     from hyperhive.clock import Clock
     from hyperhive.harness.control import Control
     from hyperhive.harness.events import Events
     from hyperhive.harness.hive import HiveClient
+    from hyperhive.harness.means import Means
     from hyperhive.harness.reporter import Reporter
     from hyperhive.harness.session import Session
     from hyperhive.harness.settings import Settings
@@ -54,7 +54,7 @@ class TurnLoop:
         session: where turns run.
         events: take what happens.
         reporter: takes the state.
-        find_claude: finds the program in an environment, or raises `HiveError`.
+        means: knows what a turn needs.
         turns: the number of the agent's last turn.
         clock: the time.
     """
@@ -68,15 +68,13 @@ class TurnLoop:
         events: Events,
         reporter: Reporter,
         *,
-        find_claude: Callable[[Mapping[str, str]], str],
+        means: Means,
         turns: int,
         clock: Clock = utc_now,
     ) -> None:
         self._settings, self._timings, self._hive, self._control = settings, settings.timings, hive, control
         self._session, self._events, self._reporter = session, events, reporter
-        self._find_claude, self._turns, self._clock = find_claude, turns, clock
-        self._me: wire.SelfInfo | None = None
-        self._credentials: dict[str, str] = {}
+        self._means, self._turns, self._clock = means, turns, clock
 
     async def run(self) -> None:
         """Serve until the control says stop; the running turn then ends within its grace."""
@@ -89,22 +87,28 @@ class TurnLoop:
                 if answer and answer.deliveries:
                     await self._serve(answer.deliveries[0], answer.unread)
         finally:
-            self._control.close()
-            await self._session.close()
+            await self._close()
         if self._control.loose:
             await self._hand_back()
+
+    async def _close(self) -> None:
+        """End the process; what was begun between two turns has the grace of the stop."""
+        if not self._control.stopping.is_set():
+            self._control.stop(0)
+        async with self._control.quiet:
+            self._control.close()
+            await self._session.close()
 
     async def _login(self) -> bool:
         """Wait until Claude has a login; False if that is still not so because the harness stops."""
         looks = 0
         while not self._control.stopping.is_set():
             if looks % _LOOKS == 0:
-                self._me = await self._or_stop(until_taken(self._hive.about_me, self._timings.backoff)) or self._me
-            if self._me is None:
+                await self._or_stop(until_taken(self._means.ask, self._timings.backoff))
+            if self._means.me is None:
                 return False
-            self._credentials = read_credentials(self._settings.credentials)
-            self._events.redactor.know(self._credentials)
-            if self._source(self._me):
+            self._means.look()
+            if self._means.login(self._means.me):
                 return True
             place = stored_login(self._settings)
             self._reporter.enter("needs_login", f"Claude is not logged in: there is no {place}, nor a credential")
@@ -121,10 +125,12 @@ class TurnLoop:
         stopping = asyncio.create_task(self._control.stopping.wait(), name="recv-stop")
         both = (receiving, stopping)
         try:
-            keep = self._me.keep_warm_seconds if self._me and self._session.warm else None
+            me = self._means.me
+            keep = me.keep_warm_seconds if me and self._session.warm else None
             done, _ = await asyncio.wait(both, timeout=keep, return_when=asyncio.FIRST_COMPLETED)
             if not done:
-                await self._session.close()
+                async with self._control.quiet:
+                    await self._session.close()
                 await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
             self._control.loose = not receiving.done()
             return receiving.result() if receiving.done() else None
@@ -135,6 +141,13 @@ class TurnLoop:
 
     async def _serve(self, delivery: wire.Delivery, unread: int) -> None:
         """One message, from here to its outcome."""
+        # What the operator asked for between two turns, a compaction for example, ends first.
+        async with self._control.quiet:
+            park = await self._one_turn(delivery, unread)
+        if park:
+            await self._rest(park)
+
+    async def _one_turn(self, delivery: wire.Delivery, unread: int) -> Park | None:
         began = self._clock()
         self._turns += 1
         turn = Turn(
@@ -153,8 +166,7 @@ class TurnLoop:
         verdict = self._close_turn(turn, verdict, began)
         await self._settle(turn, verdict)
         self._control.end()
-        if verdict.park:
-            await self._rest(verdict.park)
+        return verdict.park
 
     def _emitter(self, number: int) -> Callable[[wire.EventKind, dict[str, Any]], None]:
         def emit(kind: wire.EventKind, data: dict[str, Any]) -> None:
@@ -182,27 +194,14 @@ class TurnLoop:
 
     async def _run(self, turn: Turn, prompt: Callable[[str | None], str], *, retried: bool) -> TurnEnd:
         try:
-            me = self._me = await self._about_me()
-            self._credentials = await asyncio.to_thread(read_credentials, self._settings.credentials)
-            self._events.redactor.know(self._credentials)
-            environment = claude_environment(me, self._settings, self._credentials)
-            launch = plan(me, self._settings, self._credentials, self._find_claude(environment))
-            end = await turn.run(launch, prompt)
+            end = await turn.run(await self._means.launch(), prompt)
         except (HiveError, sdk.ClaudeSDKError, OSError) as error:
             return TurnEnd(fault=error, halt=turn.halted, stderr=tuple(self._session.stderr))
         except Exception as error:  # noqa: BLE001 - a fault of ours costs this turn, not the agent
             _log.exception("the turn failed for a reason of the harness")
             return TurnEnd(fault=error, halt=turn.halted, stderr=tuple(self._session.stderr))
-        return replace(end, retried=retried, login=self._source(me))
-
-    async def _about_me(self) -> wire.SelfInfo:
-        """What the hive says of this agent now, or, while it is away, what it said last."""
-        try:
-            return await self._hive.about_me()
-        except HiveError:
-            if self._me is None:
-                raise
-            return self._me
+        me = self._means.me
+        return replace(end, retried=retried, login=self._means.login(me) if me else None)
 
     def _close_turn(self, turn: Turn, verdict: Verdict, began: datetime) -> Verdict:
         """Say how the turn ended, to whoever looks."""
@@ -216,8 +215,7 @@ class TurnLoop:
             "turn_end", turn.number, ok=ok, note=note, usage=used, durationMs=duration, outcome=verdict.outcome
         )
         last = wire.LastTurn(ended_at=ended, ok=ok, duration_ms=duration, note=note)
-        model = self._me.model if self._me else None
-        self._reporter.tell(model=model, last_turn=last, usage=turn.usage, session_id=self._session.session_id)
+        self._reporter.tell(last_turn=last, usage=turn.usage, session_id=self._session.session_id)
         return replace(verdict, reason=reason)
 
     async def _settle(self, turn: Turn, verdict: Verdict) -> None:
@@ -235,22 +233,23 @@ class TurnLoop:
             turn.over.set()
 
     async def _rest(self, park: Park) -> None:
-        """Take nothing until the time of `park`, or until the login changes."""
+        """Take nothing until the time of `park`, or until the login or the model changes."""
         self._reporter.enter(park.state, self._events.redactor.clear(park.problem), park.until)
-        before, looks = await self._login_facts(None), 0
-        facts = before
-        while not self._control.stopping.is_set() and facts == before:
+        await self._ask_again()
+        before, looks = self._means.facts(), 0
+        while not self._control.stopping.is_set() and self._means.facts() == before:
             left = (park.until - self._clock()).total_seconds() if park.until else self._timings.login_look
             if left <= 0:
                 break
             await self._sleep(min(left, self._timings.login_look))
             looks += 1
-            facts = await self._login_facts(before if looks % _LOOKS else None)
+            if looks % _LOOKS == 0:
+                await self._ask_again()
 
-    async def _login_facts(self, known: tuple[object, object] | None) -> tuple[object, object]:
-        """What differs after a change of the login: the files, and what the hive says, unless that is `known`."""
-        declared = known[1] if known else dict((await self._about_me()).environment)
-        return login_marks(self._settings), declared
+    async def _ask_again(self) -> None:
+        """Hear what the hive says of this agent now, if it is there."""
+        with suppress(HiveError):
+            await self._means.ask()
 
     async def _hand_back(self) -> None:
         """Leave no message half-received: one that came while recv was given up goes back as not counted."""
@@ -262,9 +261,6 @@ class TurnLoop:
                     await self._hive.outcome(
                         wire.OutcomeRequest(ids=ids, outcome="returned", reason="the harness is stopping")
                     )
-
-    def _source(self, me: wire.SelfInfo) -> Any:  # noqa: ANN401 - a literal that is written down in login.py
-        return login_source(claude_environment(me, self._settings, self._credentials), self._settings)
 
     async def _sleep(self, seconds: float) -> None:
         """Sleep, but not through a stop."""

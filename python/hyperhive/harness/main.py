@@ -17,17 +17,21 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hyperhive.errors import HiveError
-from hyperhive.harness.commands import Commands
+from hyperhive.harness.commands import Commands, Work
 from hyperhive.harness.control import Control
 from hyperhive.harness.events import Events
 from hyperhive.harness.hive import HiveClient
 from hyperhive.harness.launch import Abilities, find_claude
 from hyperhive.harness.loop import TurnLoop
+from hyperhive.harness.means import Means
+from hyperhive.harness.model_choice import ModelChoice
 from hyperhive.harness.record import Record
 from hyperhive.harness.reporter import Reporter
 from hyperhive.harness.session import Session
 from hyperhive.harness.settings import OWN_VARIABLES, Settings
+from hyperhive.harness.sign_in import SignIn
 from hyperhive.harness.tools import HiveTools
+from hyperhive.harness.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -54,11 +58,18 @@ async def run(
     async with HiveClient(settings.socket) as hive:
         events = Events(hive, record, settings.instance, settings.timings.backoff)
         reporter = Reporter(hive, settings.instance, settings.timings.backoff)
-        tools = HiveTools(hive, control, reporter, settings)
+        models = ModelChoice(settings.state, lambda data: events.emit("model_changed", None, **data))
+        tools = HiveTools(hive, control, reporter, settings, models.now)
         abilities = Abilities()
         session = Session(settings, tools.server, _stderr(events, control), abilities)
-        loop = TurnLoop(settings, hive, control, session, events, reporter, find_claude=find, turns=turns)
-        commands = Commands(hive, control, settings.timings, reporter.repeat)
+        means = Means(settings, hive, reporter, events.redactor, models, find)
+        loop = TurnLoop(settings, hive, control, session, events, reporter, means=means, turns=turns)
+        sign_in = SignIn(settings, lambda report: reporter.tell(login=report), means.for_sign_in)
+        upkeep = Upkeep(control, session, events, reporter, means, settings.timings.interrupt)
+        further = _further(sign_in, upkeep)
+        commands = Commands(
+            hive, control, settings.timings, reporter.repeat, instance=settings.instance, further=further
+        )
         try:
             async with asyncio.TaskGroup() as group:
                 helpers = [
@@ -69,11 +80,25 @@ async def run(
                     group.create_task(_ask_ahead(abilities, find), name="abilities"),
                 ]
                 await loop.run()
+                await sign_in.close()
                 await _flush(commands, reporter, events, settings.timings.flush)
                 for helper in helpers:
                     helper.cancel()
         finally:
+            await sign_in.close()
             await events.close()
+
+
+def _further(sign_in: SignIn, upkeep: Upkeep) -> dict[str, Work]:
+    """The commands that are carried out here, by kind."""
+    return {
+        "login-start": sign_in.start,
+        "login-code": sign_in.code,
+        "login-cancel": sign_in.cancel,
+        "model": upkeep.model,
+        "compact": upkeep.compact,
+        "new-session": upkeep.new_session,
+    }
 
 
 async def _flush(commands: Commands, reporter: Reporter, events: Events, seconds: float) -> None:

@@ -60,7 +60,8 @@ def system_events(subtype: str, data: dict[str, Any]) -> list[Shown]:
     """The events of a message about the session itself."""
     if subtype == "compact_boundary":
         about = data.get("compact_metadata") or {}
-        return [Shown("compacted", {"trigger": about.get("trigger"), "preTokens": about.get("pre_tokens")})]
+        tokens = {"preTokens": about.get("pre_tokens"), "postTokens": about.get("post_tokens")}
+        return [Shown("compacted", {"trigger": about.get("trigger"), **tokens})]
     if subtype == "api_retry":
         status = data.get("error_status") or "no connection"
         text = f"the API answered {status}; try {data.get('attempt')} of {data.get('max_retries')} failed"

@@ -132,6 +132,12 @@ def _rest_a_little(end: TurnEnd, now: datetime, timings: Timings) -> Verdict:
     )
 
 
+def _rest_until_other_model(end: TurnEnd, now: datetime, timings: Timings) -> Verdict:
+    problem = f"The API refuses the model: {_what(end)}. Choose another one"
+    until = now + timedelta(seconds=timings.model_retry)
+    return Verdict(outcome="returned", reason=_what(end), park=Park(state="idle", problem=problem, until=until))
+
+
 def _look_again(end: TurnEnd, now: datetime, timings: Timings) -> Verdict:
     until = now + timedelta(seconds=timings.no_claude)
     return Verdict(outcome="returned", reason=_what(end), park=Park(state="idle", problem=_what(end), until=until))
@@ -151,6 +157,7 @@ RULES: Final[tuple[tuple[Callable[[TurnEnd], bool], Callable[[TurnEnd, datetime,
     (_limited, _rest_until_reset),
     (lambda end: end.error == "billing_error", _rest_until_reset),
     (_overloaded, _rest_a_little),
+    (lambda end: end.error == "model_not_found", _rest_until_other_model),
     (_refused_login, _rest_until_login),
     (lambda _end: True, _failed),
 )

@@ -64,6 +64,7 @@ class Session:
         self._launch: Launch | None = None
         self._reader: asyncio.Task[None] | None = None
         self._failures = 0
+        self._news: str | None = None
 
     @property
     def session_id(self) -> str | None:
@@ -97,8 +98,8 @@ class Session:
             await self._connect(launch, session_id=str(uuid.uuid4()), extra_args=extra)
         return news
 
-    async def ask(self, prompt: str, name: str) -> None:
-        """Write a prompt; `name` is a UUID that the result may refer to."""
+    async def ask(self, prompt: str, name: str, *, command: bool = False) -> None:
+        """Write a prompt; `name` is a UUID that the result may refer to; a `command` is one of Claude's own."""
         if not self._client:
             msg = "there is no claude process"
             raise RuntimeError(msg)
@@ -110,7 +111,7 @@ class Session:
                 "parent_tool_use_id": None,
                 "uuid": name,
                 # As written: no `@path` of somebody else's text is opened, no `/command` is obeyed.
-                "client_composed": True,
+                **({} if command else {"client_composed": True}),
             }
 
         await self._client.query(one())
@@ -131,6 +132,21 @@ class Session:
         if before is None:
             return 0.0
         return total - before if total >= before else total
+
+    async def forget(self, reason: str) -> None:
+        """End the process and give the conversation up; the next prompt says why. Not during a turn.
+
+        Raises:
+            OSError: it would come back with the next start of the harness.
+        """
+        session_file.remove(self._settings.state)
+        await self.close()
+        self._remembered, self._news = None, reason
+
+    def take_news(self) -> str | None:
+        """Why the conversation was given up since the last prompt."""
+        news, self._news = self._news, None
+        return news
 
     async def interrupt(self) -> None:
         """Ask claude to end the running turn; it stays usable."""

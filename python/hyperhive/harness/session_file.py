@@ -6,20 +6,17 @@ absent. The worst that a forged file does is to resume another of this agent's o
 
 from __future__ import annotations
 
-import json
 import math
-import os
-import stat
 import uuid
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
+
+from hyperhive.harness import state_files
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 FILE: Final = "hyperhive-session"
-_LARGEST: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +30,8 @@ class Remembered:
 
 def load(directory: Path) -> Remembered | None:
     """Read the file; None if there is none that makes sense."""
-    try:
-        # A FIFO or a link that the agent laid there must neither block nor lead elsewhere.
-        descriptor = os.open(directory / FILE, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return None
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return None
-        try:
-            content = json.loads(file.read(_LARGEST))
-        except (OSError, ValueError, RecursionError):
-            return None
-    return _checked(content) if isinstance(content, dict) else None
+    content = state_files.read(directory / FILE)
+    return _checked(content) if content is not None else None
 
 
 def save(directory: Path, remembered: Remembered) -> None:
@@ -54,18 +40,16 @@ def save(directory: Path, remembered: Remembered) -> None:
     Raises:
         OSError: the directory cannot be written.
     """
-    temporary = directory / f".{FILE}-{uuid.uuid4().hex}"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            json.dump(asdict(remembered), file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(directory / FILE)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
+    state_files.write(directory / FILE, asdict(remembered))
+
+
+def remove(directory: Path) -> None:
+    """Take the file away.
+
+    Raises:
+        OSError: it is still there.
+    """
+    state_files.remove(directory / FILE)
 
 
 def valid_id(value: object) -> str | None:

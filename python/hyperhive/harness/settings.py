@@ -25,7 +25,7 @@ class Timings:
     """How long one recv stays parked at the hive."""
     poll: float = 120
     """How long one command poll stays parked; the next follows at once."""
-    backoff: tuple[float, float] = (0.1, 2)
+    backoff: tuple[float, float] = (0.1, 1)
     """First and longest pause between tries while the hive is away."""
     tool_retries: tuple[float, ...] = (2, 4, 8, 16, 30)
     """Pauses between the tries of a tool while the hive is away."""
@@ -33,10 +33,16 @@ class Timings:
     """Between two looks at the credentials file."""
     login_retry: float = 300
     """Until a refused login from the environment is tried again."""
+    sign_in: float = 600
+    """What a sign-in gets, from its start to its end."""
+    sign_in_silence: float = 3
+    """After words about a code: whether more follow, or another code is wanted."""
     rate_limit: float = 300
     """How long to rest where a rate limit names no time of its own."""
     overloaded: float = 60
     """How long to rest after the API said that it is overloaded."""
+    model_retry: float = 300
+    """Until a model that the API refused is tried again."""
     no_claude: float = 30
     """Until a missing claude program is looked for again."""
     interrupt: float = 5

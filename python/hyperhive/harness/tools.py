@@ -15,6 +15,7 @@ import claude_agent_sdk as sdk
 
 from hyperhive import wire
 from hyperhive.errors import HiveError
+from hyperhive.harness.asking import ANSWER, ASK, ASK_OPERATOR, ask_request, asked_text
 from hyperhive.harness.hive import is_passing
 from hyperhive.harness.prompts import inbox_text
 
@@ -41,16 +42,28 @@ class HiveTools:
         control: knows the running turn, which taken messages join.
         reporter: told of the status line.
         settings: directories and waits.
+        model: the model in use, given the declared one.
     """
 
-    def __init__(self, hive: HiveClient, control: Control, reporter: Reporter, settings: Settings) -> None:
+    def __init__(
+        self,
+        hive: HiveClient,
+        control: Control,
+        reporter: Reporter,
+        settings: Settings,
+        model: Callable[[str], str] = lambda declared: declared,
+    ) -> None:
         self._hive, self._control, self._reporter, self._settings = hive, control, reporter, settings
+        self._model = model
 
     def server(self) -> Any:  # noqa: ANN401 - the SDK's own dictionary
         """A new MCP server with all tools; each claude process gets one of its own."""
         tools = [
             _tool(self._send, "send", "Send a message to an agent, to operator, or to * (everyone).", _SEND),
             _tool(self._recv, "recv", "Take further messages that wait for you; they join this turn.", _RECV),
+            _tool(self._ask, "ask", "Ask an agent, or operator; the answer comes later, as a message.", ASK),
+            _tool(self._ask, "ask_operator", "Ask the operator; the answer comes later, as a message.", ASK_OPERATOR),
+            _tool(self._answer, "answer", "Answer a question that you were asked, by its number.", ANSWER),
             _tool(self._list_agents, "list_agents", "Who else is here, and what they are doing.", {}),
             _tool(self._whoami, "whoami", "Your name, role, model and directories.", {}),
             _tool(
@@ -94,6 +107,17 @@ class HiveTools:
         turn.holding.extend(delivery.id for delivery in answer.deliveries if delivery.id not in turn.holding)
         return inbox_text(answer.deliveries, answer.unread) + note
 
+    async def _ask(self, arguments: dict[str, Any]) -> str:
+        # As for a message: one key for all tries.
+        request = ask_request(arguments, secrets.token_hex(16))
+        asked, note = await self._patiently(lambda: self._hive.ask(request))
+        return asked_text(asked, request) + note
+
+    async def _answer(self, arguments: dict[str, Any]) -> str:
+        number, request = int(arguments["id"]), wire.AnswerRequest(text=arguments["text"])
+        done, note = await self._patiently(lambda: self._hive.answer(number, request))
+        return f"Question {done.id} is answered; {done.asker} gets your answer as a message.{note}"
+
     async def _list_agents(self, _arguments: dict[str, Any]) -> str:
         answer, note = await self._patiently(self._hive.peers)
         lines = [
@@ -105,7 +129,7 @@ class HiveTools:
     async def _whoami(self, _arguments: dict[str, Any]) -> str:
         me, note = await self._patiently(self._hive.about_me)
         return (
-            f'You are "{me.name}" ({me.role}) of the hive "{me.hive}". Model: {me.model}. '
+            f'You are "{me.name}" ({me.role}) of the hive "{me.hive}". Model: {self._model(me.model)}. '
             f"Operator: {me.operator.name}. Your directory: {self._settings.state}, "
             f"shared with all agents: {self._settings.shared}.{note}"
         )
@@ -136,7 +160,7 @@ def _tool(
     run: Callable[[dict[str, Any]], Awaitable[str]], name: str, description: str, properties: dict[str, Any]
 ) -> sdk.SdkMcpTool[Any]:
     """Make `run` a tool: its text is the result, its `HiveError` an error that Claude can read."""
-    required = [key for key, schema in properties.items() if schema.get("minLength") is not None]
+    required = [key for key, schema in properties.items() if schema.get("minLength") is not None or key == "id"]
     schema = {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 
     async def handle(arguments: dict[str, Any]) -> dict[str, Any]:

@@ -36,6 +36,7 @@ class _Seen:
 
     error: str | None = None
     context: int | None = None
+    model: str | None = None
     rate_limited: bool = False
     resets_at: datetime | None = None
 
@@ -45,7 +46,7 @@ class Turn:
     """One turn on `session`.
 
     Args:
-        number: counts the agent's turns.
+        number: counts the agent's turns; None for what is no turn of the agent, a compaction.
         holding: ids of the messages that this turn covers, the waking one first.
         session: where it runs.
         emit: takes its events.
@@ -53,7 +54,7 @@ class Turn:
         patience: seconds that an interrupt has to take effect.
     """
 
-    number: int
+    number: int | None
     holding: list[int]
     session: Session
     emit: Callable[[EventKind, dict[str, Any]], None]
@@ -64,6 +65,8 @@ class Turn:
     over: asyncio.Event = field(default_factory=asyncio.Event)
     cancelled: bool = False
     """What became of a cancel, once `over`."""
+    compacted: bool = False
+    """Whether Claude shortened its conversation."""
     _halting: asyncio.Event = field(default_factory=asyncio.Event)
     _asked: str | None = None
     _seen: _Seen = field(default_factory=_Seen)
@@ -75,16 +78,17 @@ class Turn:
         self.halted = self.halted or why
         self._halting.set()
 
-    async def run(self, launch: Launch, prompt: Callable[[str | None], str]) -> TurnEnd:
+    async def run(self, launch: Launch, prompt: Callable[[str | None], str], *, command: bool = False) -> TurnEnd:
         """Run the turn to its end, however that comes.
 
         Args:
             launch: how the process must have been started.
             prompt: makes the prompt, given why the conversation begins anew, if it does.
+            command: the prompt is a command of Claude's own.
         """
         self._result = asyncio.get_running_loop().create_future()
         self._asked, self._seen = None, _Seen()
-        work = asyncio.create_task(self._work(launch, prompt), name="turn")
+        work = asyncio.create_task(self._work(launch, prompt, command=command), name="turn")
         halting = asyncio.create_task(self._halting.wait(), name="turn-halt")
         self.session.listener = self._on_message
         try:
@@ -100,12 +104,12 @@ class Turn:
             if self._result.done() and not self._result.cancelled():
                 self._result.exception()
 
-    async def _work(self, launch: Launch, prompt: Callable[[str | None], str]) -> sdk.ResultMessage:
+    async def _work(self, launch: Launch, prompt: Callable[[str | None], str], *, command: bool) -> sdk.ResultMessage:
         news = await self.session.prepare(launch)
         if news:
             self.emit("session_new", {"reason": news})
         self._asked = str(uuid.uuid4())
-        await self.session.ask(prompt(news), self._asked)
+        await self.session.ask(prompt(news or self.session.take_news()), self._asked, command=command)
         if self._result is None:
             raise AssertionError
         return await self._result
@@ -163,6 +167,7 @@ class Turn:
             used = message.usage or {}
             parts = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens")
             self._seen.context = sum(used.get(part) or 0 for part in parts) or self._seen.context
+            self._seen.model = message.model
         elif isinstance(message, sdk.RateLimitEvent) and message.rate_limit_info.status == "rejected":
             self._seen.rate_limited = True
             with suppress(TypeError, ValueError, OverflowError):
@@ -174,6 +179,8 @@ class Turn:
                 self.compacting(message.data.get("status") == "compacting")
             elif message.subtype == "compact_boundary":
                 self.compacting(False)  # noqa: FBT003 - says what it is
+                self.compacted = True
+                self._seen.context = (message.data.get("compact_metadata") or {}).get("post_tokens")
 
     def _count(self, result: sdk.ResultMessage) -> None:
         used = result.usage or {}
@@ -183,6 +190,7 @@ class Turn:
         self.usage.cache_write_tokens += used.get("cache_creation_input_tokens") or 0
         self.usage.cost_usd += self.session.spent(result.total_cost_usd)
         self.usage.context_tokens = self._seen.context
+        self.usage.context_window = _window(result, self._seen.model) or self.usage.context_window
 
     def _end(self, work: asyncio.Task[sdk.ResultMessage]) -> TurnEnd:
         seen, stderr = self._seen, tuple(self.session.stderr)
@@ -202,3 +210,11 @@ class Turn:
             halt=self.halted,
             stderr=stderr,
         )
+
+
+def _window(result: sdk.ResultMessage, model: str | None) -> int | None:
+    """How many tokens the model's context can hold, where the program says it."""
+    used = getattr(result, "model_usage", None) or {}
+    about = used.get(model) or (next(iter(used.values())) if len(used) == 1 else None)
+    found = about.get("contextWindow") if isinstance(about, dict) else None
+    return found if isinstance(found, int) and found > 0 else None

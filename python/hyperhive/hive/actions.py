@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from typing import TYPE_CHECKING, Final
 
 from hyperhive.errors import HiveError
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
     from hyperhive.hive.hive import Hive
     from hyperhive.hive.roster import Agent
     from hyperhive.shapes import OperationRow
+
+#: Seconds within which a harness has to end its turn when it is told to.
+_CANCEL: Final = 30.0
+_log = logging.getLogger(__name__)
 
 
 class Actions:
@@ -117,7 +123,11 @@ class Actions:
     async def _bring_up(self, agent: Agent, reason: str) -> None:
         self._hive.lifecycle.forgive(agent)
         await self._hive.lifecycle.bring_up(agent)
-        await self._kicks.kick(agent, reason)
+        try:
+            await self._kicks.kick(agent, reason)
+        except HiveError as error:
+            # Its inbox is full: there is enough to wake it.
+            _log.warning("'%s' was started and not told why: %s", agent.name, error)
 
     async def _pause(self, agent: Agent) -> None:
         if agent.wanted == "stopped":
@@ -135,7 +145,13 @@ class Actions:
     async def _cancel(self, agent: Agent) -> None:
         if agent.name not in self._hive.runtime.running():
             raise HiveError("agent_not_running", f"'{agent.name}' does not run", f"hyperhive start {agent.name}")
-        done = await self._hive.commands.give(agent.name, "cancel")
+        reply = self._hive.commands.give(agent.name, "cancel")
+        try:
+            async with asyncio.timeout(_CANCEL):
+                done = await reply
+        except TimeoutError:
+            what = f"the harness of '{agent.name}' has not cancelled its turn within {_CANCEL:g} s"
+            raise HiveError("operation_failed", what, f"hyperhive restart {agent.name}") from None
         if not done.ok:
             raise HiveError("wrong_state", f"nothing was cancelled: {done.error}", f"See: hyperhive show {agent.name}")
 
@@ -144,6 +160,9 @@ class Actions:
         hive = self._hive
         await hive.lifecycle.remove(agent)
         now = hive.clock()
-        await hive.store.submit(agents.bury, Tombstone(agent.name, now))
-        agent.tombstone_at = now
-        hive.roster.touch(agent)
+
+        def buried(_done: None) -> None:
+            agent.tombstone_at = now
+            hive.roster.touch(agent)
+
+        await hive.store.submit(agents.bury, Tombstone(agent.name, now), buried)

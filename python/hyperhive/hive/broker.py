@@ -8,7 +8,8 @@ done, changed only after the commit, in callbacks that run whether or not the ca
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import asyncio
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hyperhive.errors import HiveError
 from hyperhive.hive.bodies import Bodies
@@ -22,15 +23,19 @@ from hyperhive.store import messages
 from hyperhive.store.messages import Accepted, NewMessage
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Sequence
     from datetime import datetime
+
+    from sqlalchemy import Connection
 
     from hyperhive.clock import Clock
     from hyperhive.hive.directory import Directory
     from hyperhive.hive.mailbox import Happened
     from hyperhive.store.store import Store
     from hyperhive.wire import Delivery, OutcomeKind
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class Broker:
@@ -90,7 +95,7 @@ class Broker:
         check_body(body)
         now = self._clock()
         try:
-            recipients = self._admit(sender, to, now)
+            recipients = self.admit(sender, to, now)
         except HiveError:
             if idempotency_key is None:
                 raise
@@ -114,7 +119,12 @@ class Broker:
         future.add_done_callback(lambda done: self._refused(new, done))
         return await future
 
-    def _admit(self, sender: str, to: str, now: datetime) -> tuple[str, ...]:
+    def admit(self, sender: str, to: str, now: datetime) -> tuple[str, ...]:
+        """Count what `sender` is about to send to `to`, or refuse it; returns the recipients.
+
+        Raises:
+            HiveError: as `send` does, but for the body and the store.
+        """
         recipients = resolve_recipients(self._directory, sender, to)
         if not recipients:
             raise HiveError("unknown_recipient", "there is nobody else to write to", "Wait until there are more agents")
@@ -137,9 +147,12 @@ class Broker:
 
     def _accepted(self, new: NewMessage, made: Accepted) -> None:
         self._arrived(new)
-        if not made.fresh:
+        if made.fresh:
+            self._deliver(new, made)
+        else:
             self._uncount(new)
-            return
+
+    def _deliver(self, new: NewMessage, made: Accepted) -> None:
         for number, name in zip(made.ids, made.recipients, strict=True):
             entry = Entry(
                 id=number,
@@ -169,6 +182,41 @@ class Broker:
     def _uncount(self, new: NewMessage) -> None:
         if window := self._windows.get(new.sender):
             window.take_back(len(new.recipients), new.sent_at)
+
+    async def carry(
+        self,
+        operation: Callable[[Connection, list[Item]], list[Result]],
+        item: Item,
+        to: str,
+        then: Callable[[Result], tuple[NewMessage, Accepted] | None],
+    ) -> Result:
+        """Let an operation of the store write a message of the hive's own along with something else, and deliver it.
+
+        Args:
+            operation: what writes both, see `Writer.submit`.
+            item: what it gets.
+            to: whom the message is for.
+            then: called in the loop after the commit, also when the caller has gone; says what was written.
+
+        Raises:
+            HiveError: `storage_full`, `storage_unavailable`, `shutting_down`.
+        """
+        box = self._box(to)
+
+        def committed(result: Result) -> None:
+            box.coming -= 1
+            if (message := then(result)) is not None:
+                self._deliver(*message)
+
+        def ended(done: asyncio.Future[Result]) -> None:
+            if not done.cancelled() and done.exception() is not None:
+                box.coming -= 1
+
+        written = self._store.submit(operation, item, committed)
+        box.coming += 1
+        written.add_done_callback(ended)
+        # Shielded: it is never cancelled, so that it always tells how it ended.
+        return await asyncio.shield(written)
 
     # --- recv
 

@@ -1,6 +1,8 @@
 """Commands for a harness: it polls for them, long, and reports with its next poll what became of them.
 
-The poll is also the sign of life: an agent without one for a while is unreachable.
+What was handed out and is neither done nor running by the word of the next poll was lost on the way, and is handed out
+again; a harness executes each number once. The poll is also the sign of life: an agent without one for a while is
+unreachable.
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ from hyperhive.errors import HiveError
 from hyperhive.wire import Command, CommandDone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
+
+    from hyperhive.wire import CommandsRequest
 
 
 @dataclass(slots=True)
@@ -27,6 +31,7 @@ class _Line:
     replies: dict[int, asyncio.Future[CommandDone]] = field(default_factory=dict)
     waiter: asyncio.Future[None] | None = None
     polls: int = 0
+    instance: str | None = None
 
 
 class Commands:
@@ -46,25 +51,22 @@ class Commands:
     def give(self, agent: str, kind: str, **args: Any) -> asyncio.Future[CommandDone]:  # noqa: ANN401 - JSON
         """Queue a command; the future has the harness's reply.
 
-        The future fails with `agent_not_running` when the agent's harness ends first.
+        The future fails with `agent_not_running` when the agent's harness ends first. Cancelling it takes the command
+        back, if it was not executed yet.
         """
         line = self._line(agent)
         command = Command(id=next(self._ids), kind=kind, args=args)
         reply: asyncio.Future[CommandDone] = asyncio.get_running_loop().create_future()
-        reply.add_done_callback(lambda done: done.cancelled() or done.exception())
+        reply.add_done_callback(lambda done: _take_back(line, command) if done.cancelled() else done.exception())
         line.replies[command.id] = reply
         line.queued.append(command)
         self._wake(line)
         return reply
 
-    async def poll(self, agent: str, wait: float, done: Iterable[CommandDone]) -> list[Command]:
-        """Take replies, and hand out commands, waiting for one up to `wait` seconds."""
-        line = self._line(agent)
-        for reply in done:
-            line.handed_out.pop(reply.id, None)
-            future = line.replies.pop(reply.id, None)
-            if future is not None and not future.done():
-                future.set_result(reply)
+    async def poll(self, agent: str, request: CommandsRequest) -> list[Command]:
+        """Take replies, and hand out commands, waiting for one as long as the request says."""
+        line, wait = self._line(agent), request.wait_seconds
+        _note(line, request)
         if wait > 0:
             self._wake(line)
         line.polls += 1
@@ -121,3 +123,32 @@ class Commands:
 
     def _line(self, agent: str) -> _Line:
         return self._lines.setdefault(agent, _Line())
+
+
+def _note(line: _Line, request: CommandsRequest) -> None:
+    """Take what a harness says of commands: those that are done, those that run, and so those that it never got."""
+    for reply in request.done:
+        line.handed_out.pop(reply.id, None)
+        future = line.replies.pop(reply.id, None)
+        if future is not None and not future.done():
+            future.set_result(reply)
+    if request.instance != line.instance:
+        # Another process: what the earlier one was asked for, a stop for example, is not for this one.
+        for number in line.handed_out if line.instance is not None else ():
+            if (future := line.replies.pop(number, None)) and not future.done():
+                problem = "the harness was restarted before it answered"
+                future.set_exception(HiveError("agent_not_running", problem, "Ask again"))
+        line.handed_out.clear()
+        line.instance = request.instance
+    if request.running is not None:
+        lost = [command for number, command in line.handed_out.items() if number not in request.running]
+        for command in lost:
+            del line.handed_out[command.id]
+        line.queued[:0] = lost
+
+
+def _take_back(line: _Line, command: Command) -> None:
+    line.replies.pop(command.id, None)
+    line.handed_out.pop(command.id, None)
+    if command in line.queued:
+        line.queued.remove(command)

@@ -24,7 +24,9 @@ from hyperhive.hive.declaration import declare
 from hyperhive.hive.hive import Hive
 from hyperhive.hive.layout import Layout
 from hyperhive.hive.lifecycle import Lifecycle
+from hyperhive.hive.notify import Notifier
 from hyperhive.hive.operations import Operations
+from hyperhive.hive.ports import AgentPorts
 from hyperhive.hive.reload import reload_when
 from hyperhive.hive.retention import keep_tidy
 from hyperhive.store.engine import sqlite_url
@@ -35,7 +37,7 @@ from hyperhive.web.api.operator import operator_app
 from hyperhive.web.gates import OperatorGate
 from hyperhive.web.listen import Listeners
 from hyperhive.web.sockets import bind_tcp, bind_unix, kept_name
-from hyperhive.web.tokens import operator_token
+from hyperhive.web.tokens import operator_token, page_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -44,11 +46,14 @@ if TYPE_CHECKING:
     from hyperhive.config import HiveSettings
     from hyperhive.hive.limits import Limits
     from hyperhive.runtime.base import Runtime
+    from hyperhive.web.listen import App
 
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+#: Seconds that the start waits for what interrupted purges left; the rest of it goes on meanwhile.
+_TRASH: Final = 5.0
 #: Objects between collections of the youngest generation: what was imported is frozen, garbage of requests is not.
 _GC: Final = (50_000, 20, 50)
 
@@ -145,18 +150,25 @@ async def _serve(  # noqa: PLR0913 - what `run` was given
             clock=utc_now,
             name=socket.gethostname().split(".")[0] or "hive",
             token=operator_token(layout.state, settings.dashboard.operator_token_file),
+            page_key=page_key(layout.state),
             warnings=list(runtime.warnings),
             limits=limits,
         )
         hive.lifecycle = Lifecycle(hive, group)
         hive.operations = Operations(group, hive.clock, hive.operation_changed)
         hive.agent_app = agent_app(hive)
+        hive.notifier = Notifier(hive, group)
+        app = operator_app(hive)
+        hive.ports = AgentPorts(hive, app, group)
         background = [
             group.create_task(keep_tidy(hive), name="retention"),
             group.create_task(systemd.beat(), name="watchdog"),
         ]
+        trash = group.create_task(tombstones.empty_old_trash(hive), name="trash")
+        background.append(trash)
         try:
-            port = await _open(hive, stop, on_progress)
+            await asyncio.wait({trash}, timeout=_TRASH)
+            port = await _open(hive, app, stop, on_progress)
             if port is not None:
                 if reload:
                     background.append(group.create_task(reload_when(reload[0], hive, reload[1]), name="reload"))
@@ -178,24 +190,27 @@ async def _select(settings: HiveSettings) -> Runtime:
     return await asyncio.to_thread(select_runtime, settings.runtime)
 
 
-async def _open(hive: Hive, stop: asyncio.Event, on_progress: Callable[[str], None]) -> int | None:
+async def _open(hive: Hive, app: App, stop: asyncio.Event, on_progress: Callable[[str], None]) -> int | None:
     """Open everything, take over what runs and begin to start the rest; the port, or None where the end came first."""
     await declare(hive)
     await hive.load()
-    await tombstones.empty_old_trash(hive)
-    app = operator_app(hive)
-    on_progress(f"opening port {hive.settings.dashboard.port}")
+    dashboard = hive.settings.dashboard
+    # A hive with any free port for its dashboard is one of many on its machine, for which fixed ports are no good.
+    pages = dashboard.port != 0 if dashboard.agent_pages is None else dashboard.agent_pages
+    on_progress(f"opening port {dashboard.port}")
     kept = systemd.kept()
-    tcp = await _unless(stop, bind_tcp(hive.settings.dashboard.port, kept))
+    tcp = await _unless(stop, bind_tcp(dashboard.port, kept))
     if tcp is None:
         return None
     _keep_listeners(tcp, kept)
     port: int = tcp[0].getsockname()[1]
-    hive.settings.dashboard.port = port
-    await hive.listeners.add("dashboard", tcp, OperatorGate(app, hive.token, hive.settings.dashboard.allowed_hosts))
+    dashboard.port = port
+    await hive.listeners.add("dashboard", tcp, OperatorGate(app, hive.token, dashboard.allowed_hosts))
+    await hive.ports.open(kept, serve=pages)
     await hive.listeners.add("host", [_host_socket(hive)], OperatorGate(app, None))
     await hive.lifecycle.take_over()
     await hive.lifecycle.reconcile()
+    hive.notifier.start()
     return port
 
 
@@ -217,6 +232,8 @@ def _alone(error: BaseException) -> BaseException:
 
 
 async def _close(hive: Hive) -> None:
+    hive.ports.close()
+    await hive.notifier.close()
     hive.operations.cancel_all()
     await hive.lifecycle.close()
     hive.close()
@@ -239,13 +256,10 @@ def _host_socket(hive: Hive) -> socket.socket:
 
 
 def _keep_listeners(tcp: list[socket.socket], kept: dict[str, socket.socket]) -> None:
-    """Leave listeners with systemd across restarts, and give up those of a port that is not ours any more."""
+    """Leave listeners with systemd across restarts."""
     for listener in tcp:
         if kept.pop(kept_name(listener), None) is None:
             systemd.keep(listener, kept_name(listener))
-    for name, stale in kept.items():
-        systemd.forget(name)
-        stale.close()
 
 
 def _ready(hive: Hive, port: int) -> Ready:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hyperhive.config import AgentSettings
 from hyperhive.hive.roster import Agent
@@ -10,16 +10,23 @@ from hyperhive.store import agents
 from hyperhive.store.agents import Declaration
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
     from hyperhive.hive.hive import Hive
 
 
 async def declare(hive: Hive) -> None:
     """Bring store and roster to what the settings in force declare; starts and stops nothing."""
     now = hive.clock()
+    wanted = {name: "running" if own.auto_start else "stopped" for name, own in hive.settings.agents.items()}
+    # With the commit: whatever is written of an agent after it is newer than what it found.
+    await hive.store.submit(agents.declare, Declaration(wanted, now), lambda rows: _take(hive, rows, now))
+
+
+def _take(hive: Hive, rows: Sequence[Any], now: datetime) -> None:
     declared = hive.settings.agents
-    wanted = {name: "running" if own.auto_start else "stopped" for name, own in declared.items()}
-    await hive.store.submit(agents.declare, Declaration(wanted, now))
-    for row in await hive.store.read(agents.list_agents):
+    for row in rows:
         agent = hive.roster.agents.get(row.name)
         if agent is None:
             agent = Agent(row.name, row.origin, row.wanted, AgentSettings(), fact_since=now, wanted_since=now)

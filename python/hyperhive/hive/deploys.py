@@ -9,8 +9,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from hyperhive.errors import HiveError
-
 if TYPE_CHECKING:
     import asyncio
 
@@ -59,8 +57,10 @@ class Deploys:
 
     async def _deploy(self, agent: Agent) -> None:
         hive, name = self._hive, agent.name
-        hive.broker.shut(name, _WHY)
         try:
+            if agent.restart_pending:
+                await self._lifecycle.take_place(name)
+            hive.broker.shut(name, _WHY)
             change = hive.runtime.change(self._lifecycle.plan(agent))
             if agent.tombstone or name not in hive.runtime.running() or change == "none":
                 agent.restart_pending = False
@@ -68,8 +68,8 @@ class Deploys:
                 await hive.runtime.deploy(self._lifecycle.plan(agent))
             elif self._is_quiet(agent):
                 await self._restart(agent)
-        except HiveError as error:
-            # Not again with the next turn's end: with the next change of the settings.
+        except Exception as error:
+            # Whatever it is: not again with the next turn's end, but with the next change of the settings.
             agent.restart_pending = False
             if name in hive.runtime.running():
                 hive.roster.set_fact(agent, agent.fact, f"the new settings could not be applied: {error}")
@@ -77,6 +77,8 @@ class Deploys:
                 hive.roster.set_fact(agent, "failed", str(error))
             raise
         finally:
+            if agent.fact != "starting":
+                self._lifecycle.leave_place(name)
             self._begun.discard(name)
             hive.broker.open(name, _WHY)
             hive.roster.touch(agent)
@@ -93,5 +95,4 @@ class Deploys:
                 await hive.runtime.stop(name)
                 await lifecycle.bring_up(agent)
         agent.restart_pending = False
-        hive.roster.set_fact(agent, "starting")
-        lifecycle.started(name)
+        lifecycle.started(agent)

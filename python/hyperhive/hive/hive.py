@@ -17,7 +17,9 @@ from hyperhive.hive.broker import Broker
 from hyperhive.hive.commands import Commands
 from hyperhive.hive.dead_letters import DeadLetters
 from hyperhive.hive.inbox import entry_of
+from hyperhive.hive.questions import Questions
 from hyperhive.hive.roster import Agent, Roster
+from hyperhive.hive.sessions import Sessions
 from hyperhive.hive.stream import Stream
 from hyperhive.hive.waiting import Waiting
 from hyperhive.names import OPERATOR
@@ -33,7 +35,9 @@ if TYPE_CHECKING:
     from hyperhive.hive.lifecycle import Lifecycle
     from hyperhive.hive.limits import Limits
     from hyperhive.hive.mailbox import Happened
+    from hyperhive.hive.notify import Notifier
     from hyperhive.hive.operations import Operations
+    from hyperhive.hive.ports import AgentPorts
     from hyperhive.runtime.base import Runtime
     from hyperhive.shapes import OperationRow
     from hyperhive.store.events import EventBatch, StoredEvent
@@ -48,7 +52,7 @@ _TRIM_EVERY = 200
 class Hive:
     """The parts of one daemon.
 
-    The lifecycle and the agent application are set once all parts are there.
+    What needs the whole is set once all parts are there.
     """
 
     settings: HiveSettings
@@ -59,6 +63,7 @@ class Hive:
     clock: Clock
     name: str
     token: str
+    page_key: bytes
     warnings: list[str] = field(default_factory=list)
     limits: Limits | None = None
     _since_trim: dict[str, int] = field(default_factory=dict)
@@ -66,6 +71,8 @@ class Hive:
     lifecycle: Lifecycle = field(init=False)
     operations: Operations = field(init=False)
     agent_app: App = field(init=False)
+    ports: AgentPorts = field(init=False)
+    notifier: Notifier = field(init=False)
 
     def __post_init__(self) -> None:
         """Make the parts that live in memory."""
@@ -75,8 +82,10 @@ class Hive:
         self.waiting = Waiting(self.roster, self.stream)
         self.broker = Broker(self.store, self.roster, self.clock, self._message_changed, self.limits)
         self.dead_letters = DeadLetters(self.store, self.broker, self.clock, self._message_changed, self.roster)
+        self.questions = Questions(self.store, self.broker, self.clock, self._question_changed)
         self.commands = Commands(self._poll_changed)
         self.actions = Actions(self)
+        self.sessions = Sessions(self)
 
     async def load(self) -> None:
         """Read what the pages need to know from the store, and what the broker has to deliver."""
@@ -85,6 +94,7 @@ class Hive:
             self.waiting.message(entry_of(row), dead=True)
         for row in await self.store.read(messages.entries_in, "waiting", OPERATOR):
             self.waiting.mail(entry_of(row), acked=False)
+        await self.questions.load()
 
     def _poll_changed(self, name: str, parked: bool) -> None:  # noqa: FBT001 - the signature of the callback
         self.lifecycle.poll_changed(name, parked)
@@ -125,6 +135,7 @@ class Hive:
     # --- changes
 
     def _agent_changed(self, agent: Agent) -> None:
+        self.ports.look(agent)
         gone = {"name": agent.name, "removed": True}
         self.stream.publish("agent", self.row(agent) if self.roster.is_member(agent) else gone)
         self.waiting.changed()
@@ -132,7 +143,7 @@ class Hive:
 
     def _message_changed(self, what: Happened, entry: Entry) -> None:
         seen = copy(entry)
-        self.stream.publish("message", lambda: views.message_change(what, seen))
+        self.stream.publish("message", lambda: views.message_change(what, seen), (entry.sender, entry.recipient))
         if entry.recipient == OPERATOR:
             self.waiting.mail(entry, acked=what != "accepted")
         elif what in {"dead", "put_back", "discarded"}:
@@ -140,9 +151,14 @@ class Hive:
         agent = self.roster.agents.get(entry.recipient)
         if agent is not None and not agent.tombstone and what in {"accepted", "handed_out", "put_back"}:
             # How it is when it is read: only the number of unread messages is news, and it may be old news by then.
-            self.stream.publish("agent", lambda: self.row(agent))
+            self.stream.publish("agent", lambda: self.row(agent), (agent.name,))
         if agent is not None and what not in {"accepted", "handed_out"}:
             self.lifecycle.changed(agent)
+
+    def _question_changed(self, row: Any) -> None:  # noqa: ANN401 - a row of the store
+        question = views.question_row(row)
+        self.waiting.question(question)
+        self.stream.publish("question", question.model_dump(mode="json"))
 
     def operation_changed(self, row: OperationRow) -> None:
         """An operation was queued, began or ended."""
@@ -166,6 +182,7 @@ class Hive:
 
     def close(self) -> None:
         """Answer everybody who waits; nothing is accepted any more."""
+        self.questions.close()
         self.broker.close()
         self.commands.close()
         self.stream.close()

@@ -104,9 +104,18 @@ class Layout:
         """What an agent's harness printed."""
         return self.state / "logs" / f"{name}.log"
 
+    def logs(self, name: str) -> tuple[Path, Path]:
+        """The same, and what it was before it grew too long."""
+        log = self.log(name)
+        return log, log.with_name(f"{log.name}.1")
+
     def of_agent(self, name: str) -> Path:
         """What is kept of an agent, its login and its notes; in it, everything is the agent's."""
         return self.state / "agents" / name
+
+    def told(self, way: str) -> Path:
+        """What an operator who was not looking was told already, one way."""
+        return self.state / f"told-{way}.json"
 
     @property
     def trash(self) -> Path:

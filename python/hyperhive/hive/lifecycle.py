@@ -57,6 +57,9 @@ class Lifecycle:
         self._signs = Signs(hive.runtime, hive.commands, group, self._is_silent)
         self._deploys = Deploys(hive, self)
         self._stopping: set[str] = set()
+        #: Whose harness, as it runs now, has polled.
+        self._heard: set[str] = set()
+        self._restarts: set[asyncio.Task[None]] = set()
         self._closing = False
         hive.runtime.on_exit = self._ended
 
@@ -89,14 +92,18 @@ class Lifecycle:
         everybody = list(hive.roster.agents.values())
         begin = [a for a in everybody if not a.tombstone and a.wanted != "stopped" and a.name not in running]
         end = [a for a in everybody if not a.tombstone and a.wanted == "stopped" and a.name in running]
-        bury = [a for a in everybody if a.tombstone and hive.runtime.exists(a.name)]
+        bury = [a for a in everybody if a.tombstone and self._is_left_of(a)]
         tasks = [self._queue(agent.name, "start", partial(self._start_wanted, agent)) for agent in begin]
-        tasks += [self._queue(agent.name, "stop", partial(self.stop, agent)) for agent in end]
-        tasks += [self._queue(agent.name, "destroy", partial(self.remove, agent)) for agent in bury]
+        tasks += [self._queue(agent.name, "stop", partial(self._stop_unwanted, agent)) for agent in end]
+        tasks += [self._queue(agent.name, "destroy", partial(self._remove_tombstone, agent)) for agent in bury]
         for agent in everybody:
             if agent not in end and agent.name in running:
                 tasks += self._deploys.look(agent)
         return [agent.name for agent in begin], [agent.name for agent in (*end, *bury)], tasks
+
+    def _is_left_of(self, agent: Agent) -> bool:
+        """Whether something runs or lies there for an agent that is none, or is about to."""
+        return self._hive.runtime.exists(agent.name) or agent.fact != "stopped" or agent.operation is not None
 
     def _queue(self, name: str, kind: str, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
         return self._hive.operations.begin(name, kind, work)[1]
@@ -147,7 +154,7 @@ class Lifecycle:
         """
         hive, name, plan = self._hive, agent.name, self.plan(agent)
         if name not in hive.runtime.running():
-            await self._starts.enter(name)
+            await self.take_place(name)
         hive.roster.set_fact(agent, "starting")
         try:
             await hive.runtime.prepare(plan)
@@ -159,25 +166,47 @@ class Lifecycle:
             raise known from error
         else:
             agent.restart_pending = False
-            self.started(name)
+            self.started(agent)
         finally:
             if agent.fact == "failed" or name not in hive.runtime.running():
-                self._starts.leave(name)
+                self.leave_place(name)
 
     def forgive(self, agent: Agent) -> None:
         """Somebody starts it by hand: its crashes so far do not count."""
         self._crashes.forgive(agent.name)
 
-    def started(self, name: str) -> None:
-        """Its process runs; wait for its first sign."""
-        self._starts.settle(name)
-        self._signs.expect_first(name)
+    async def take_place(self, name: str) -> None:
+        """Wait until one more may start."""
+        await self._starts.enter(name)
+
+    def leave_place(self, name: str) -> None:
+        """It does not start any more."""
+        self._starts.leave(name)
+
+    def started(self, agent: Agent) -> None:
+        """Its process runs; wait for its first sign, unless that came before the runtime's word."""
+        if agent.name in self._heard:
+            self._starts.leave(agent.name)
+            return
+        self._hive.roster.set_fact(agent, "starting")
+        self._starts.settle(agent.name)
+        self._signs.expect_first(agent.name)
 
     async def _start_wanted(self, agent: Agent) -> None:
         """Start it, unless that is not wanted any more."""
         gone = agent.tombstone or agent.wanted == "stopped" or self._closing
         if not gone and agent.name not in self._hive.runtime.running():
             await self.bring_up(agent)
+
+    async def _stop_unwanted(self, agent: Agent) -> None:
+        """Stop it, unless it is wanted by now."""
+        if not agent.tombstone and agent.wanted == "stopped":
+            await self.stop(agent)
+
+    async def _remove_tombstone(self, agent: Agent) -> None:
+        """Remove it, unless it is an agent by now, or another one has its name."""
+        if agent.tombstone and self._hive.roster.agents.get(agent.name) is agent:
+            await self.remove(agent)
 
     async def stop(self, agent: Agent) -> None:
         """End its harness, gently if it can be; what it held goes back."""
@@ -214,6 +243,8 @@ class Lifecycle:
             async with asyncio.timeout(grace + _LEAVE):
                 await gone.wait()
         reply.cancel()
+        if not self._hive.commands.polled(name):
+            self._heard.discard(name)
 
     # --- what happens by itself
 
@@ -227,10 +258,13 @@ class Lifecycle:
         self._hive.commands.forget(end.name)
         self._signs.forget(end.name)
         self._signs.gone(end.name)
-        self._starts.leave(end.name)
+        self._heard.discard(end.name)
         if end.name in self._stopping or end.expected or self._closing:
             return
-        self._group.create_task(self._crashed(end), name=f"crash of {end.name}")
+        self._starts.leave(end.name)
+        task = self._group.create_task(self._crashed(end), name=f"crash of {end.name}")
+        self._restarts.add(task)
+        task.add_done_callback(self._restarts.discard)
 
     async def _crashed(self, end: Exit) -> None:
         hive = self._hive
@@ -245,6 +279,9 @@ class Lifecycle:
             await hive.broker.harness_ended(end.name, counted=True, reason=why)
         except HiveError as error:
             _log.warning("what '%s' held could not be given back: %s", end.name, error)
+        if agent.tombstone or agent.wanted == "stopped" or end.name in hive.runtime.running():
+            # Somebody was quicker, and shows what became of it.
+            return
         crashes, wait = self._crashes.add(end.name, hive.clock())
         if wait is None:
             hive.roster.set_fact(agent, "failed", f"it crashed {crashes} times in 10 minutes; {why}")
@@ -263,8 +300,10 @@ class Lifecycle:
             return
         self._signs.came(name)
         self._starts.leave(name)
-        if agent.fact in {"starting", "unreachable"}:
-            self._hive.roster.set_fact(agent, None)
+        self._heard.add(name)
+        if agent.fact in {"starting", "unreachable"} or name in self._hive.runtime.running():
+            # Also one whose start failed, as far as the runtime knew.
+            self._hive.roster.set_fact(agent, None, agent.problem if agent.fact is None else None)
 
     def _is_silent(self, name: str) -> None:
         if agent := self._hive.roster.agents.get(name):
@@ -277,6 +316,8 @@ class Lifecycle:
         self._closing = True
         self._signs.close()
         self._starts.close()
+        for task in self._restarts:
+            task.cancel()
         if not self._hive.runtime.survives_daemon:
             running = self._hive.runtime.running()
             await asyncio.gather(*(self.ask_to_leave(name, 0.0) for name in running))

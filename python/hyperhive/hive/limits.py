@@ -75,15 +75,24 @@ def check_body(body: str) -> None:
     Raises:
         HiveError: `body_too_large`, `malformed`.
     """
+    check_text("the body", body, MAX_BODY)
+
+
+def check_text(what: str, text: str, most: int) -> None:
+    """Refuse a text of more than `most` bytes, or that not every store and page can hold; `what` it is, for the error.
+
+    Raises:
+        HiveError: `body_too_large`, `malformed`.
+    """
     try:
-        size = len(body.encode())
+        size = len(text.encode())
     except UnicodeEncodeError:
-        raise HiveError("malformed", "the body is no text: it holds half a surrogate pair", "Send UTF-8 text") from None
-    if "\0" in body:
-        raise HiveError("malformed", "the body holds a NUL character", "Write binary data to a file under /shared")
-    if size > MAX_BODY:
+        raise HiveError("malformed", f"{what} is no text: it holds half a surrogate pair", "Send UTF-8 text") from None
+    if "\0" in text:
+        raise HiveError("malformed", f"{what} holds a NUL character", "Write binary data to a file under /shared")
+    if size > most:
         raise HiveError(
             "body_too_large",
-            f"the body has {size:,} bytes; {MAX_BODY:,} are allowed",
+            f"{what} has {size:,} bytes; {most:,} are allowed",
             "Write it to a file under /shared and send its path",
         )

@@ -45,6 +45,7 @@ class Operations:
         self._locks: dict[str, asyncio.Lock] = {}
         self._errors: dict[int, HiveError] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     def begin(
         self, agent: str, kind: str, work: Callable[[], Awaitable[None]], *, queue: str | None = None
@@ -56,7 +57,12 @@ class Operations:
             kind: what is done, in a word.
             work: does it.
             queue: of operations that wait for each other; by default, those on the agent.
+
+        Raises:
+            HiveError: `shutting_down`.
         """
+        if self._closed:
+            raise HiveError("shutting_down", "the hive is stopping", "Ask again in a few seconds")
         row = OperationRow(id=next(self._ids), agent=agent, kind=kind, status="queued", started_at=self._clock())
         self._keep(row)
         task = self._group.create_task(self._work(row, queue or agent, work), name=f"{kind} {agent}")
@@ -100,7 +106,8 @@ class Operations:
         return list(reversed(self._rows.values()))
 
     def cancel_all(self) -> None:
-        """End what runs, because the daemon stops."""
+        """End what runs, because the daemon stops, and begin nothing more."""
+        self._closed = True
         for task in self._tasks:
             task.cancel()
 

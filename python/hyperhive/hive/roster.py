@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hyperhive.names import MANAGER, OPERATOR, web_port
-from hyperhive.shapes import AgentRow, OperationRow, UsageSum
-from hyperhive.wire import LastTurn, Peer, ReportRequest, SelfInfo, TurnState, Usage
+from hyperhive.shapes import AgentRow, LoginRow, OperationRow, UsageSum
+from hyperhive.wire import LastTurn, LoginReport, Peer, ReportRequest, SelfInfo, TurnState, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -53,6 +53,11 @@ class Agent:
     restart_pending: bool = False
     #: Since when that is wanted which is wanted.
     wanted_since: datetime | None = None
+    #: The sign-in that was begun last, since its harness started.
+    login: LoginReport | None = None
+    #: Whether its page is served on its own port, and what keeps it from that.
+    port_open: bool = False
+    port_problem: str | None = None
 
     @property
     def tombstone(self) -> bool:
@@ -114,8 +119,8 @@ class Roster:
                 agent.fact_since = self._clock()
             agent.fact = fact
             agent.problem = problem
-            if fact in {"stopped", "failed"}:
-                agent.turn_state = agent.turn_since = agent.until = agent.pid = None
+            if fact in {"starting", "stopped", "failed"}:
+                agent.turn_state = agent.turn_since = agent.until = agent.pid = agent.login = None
             self._changed(agent)
 
     def report(self, agent: Agent, report: ReportRequest) -> None:
@@ -123,15 +128,21 @@ class Roster:
         if report.instance is not None and report.n is not None:
             if agent.reported and agent.reported[0] == report.instance and report.n <= agent.reported[1]:
                 return
+            if agent.reported and agent.reported[0] != report.instance:
+                agent.login = None
             agent.reported = (report.instance, report.n)
         given = report.model_fields_set
-        for name in given & {"until", "model", "status_text", "problem", "session_id", "last_turn"}:
+        for name in given & {"until", "model", "status_text", "problem", "session_id", "last_turn", "login"}:
             setattr(agent, name, getattr(report, name))
+        if report.declared_model not in {None, agent.declared_model}:
+            # It has not heard yet that the settings name another model, and will use that one.
+            agent.model = None
         if report.state is not None:
             agent.turn_state = report.state
             agent.turn_since = report.since or self._clock()
         if report.usage is not None:
-            agent.usage = _added(agent.usage, report.usage)
+            turns = int("last_turn" in given)
+            agent.usage = _added(agent.usage, report.usage, turns)
         self._changed(agent)
 
     def touch(self, agent: Agent) -> None:
@@ -165,7 +176,9 @@ class Roster:
             since=since,
             model=agent.model or agent.settings.model or self.settings.defaults.model,
             port=port,
-            url=f"http://localhost:{self.settings.dashboard.port}/#agent/{agent.name}",
+            url=self._page_of(agent),
+            port_problem=agent.port_problem,
+            login=LoginRow(**agent.login.model_dump()) if agent.login else None,
             unread=unread,
             wanted=agent.wanted,
             origin=agent.origin,
@@ -177,6 +190,11 @@ class Roster:
             problem=agent.problem,
             pid=agent.pid,
         )
+
+    def _page_of(self, agent: Agent) -> str:
+        if agent.port_open:
+            return f"http://localhost:{web_port(agent.name)}/"
+        return f"http://localhost:{self.settings.dashboard.port}/agents/{agent.name}/"
 
     def peers_of(self, name: str) -> list[Peer]:
         """Everybody an agent can write to."""
@@ -209,13 +227,15 @@ class Roster:
         )
 
 
-def _added(total: UsageSum, turn: Usage) -> UsageSum:
+def _added(total: UsageSum, turn: Usage, turns: int) -> UsageSum:
+    """`total` with what was used in a turn, or between two of them."""
     return UsageSum(
-        turns=total.turns + 1,
+        turns=total.turns + turns,
         input_tokens=total.input_tokens + turn.input_tokens,
         output_tokens=total.output_tokens + turn.output_tokens,
         cache_read_tokens=total.cache_read_tokens + turn.cache_read_tokens,
         cache_write_tokens=total.cache_write_tokens + turn.cache_write_tokens,
         cost_usd=round(total.cost_usd + turn.cost_usd, 6),
-        context_tokens=turn.context_tokens or total.context_tokens,
+        context_tokens=total.context_tokens if turn.context_tokens is None else turn.context_tokens,
+        context_window=turn.context_window or total.context_window,
     )

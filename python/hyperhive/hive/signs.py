@@ -47,6 +47,7 @@ class Signs:
         self._doubts: dict[str, asyncio.TimerHandle] = {}
         self._leaving: dict[str, asyncio.Event] = {}
         self._look: asyncio.Task[None] | None = None
+        self._doubted = False
 
     def expect_first(self, name: str) -> None:
         """It was started."""
@@ -100,12 +101,15 @@ class Signs:
             return
         if self._runtime.survives_daemon:
             self.gone(name)
-        # Many that fall silent at once are one look.
+        # Many that fall silent at once are one look, and those that do while it is taken are one more.
+        self._doubted = True
         if self._look is None or self._look.done():
             self._look = self._group.create_task(self._look_now(), name="look at what is silent")
 
     async def _look_now(self) -> None:
-        try:
-            await self._runtime.look()
-        except HiveError as error:
-            _log.warning("what is silent cannot be looked at: %s", error)
+        while self._doubted:
+            self._doubted = False
+            try:
+                await self._runtime.look()
+            except HiveError as error:
+                _log.warning("what is silent cannot be looked at: %s", error)

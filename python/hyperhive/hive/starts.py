@@ -22,14 +22,16 @@ class Starts:
 
     async def enter(self, name: str) -> None:
         """Wait for a place. One agent is started once at a time; who calls this sees to that."""
+        # First: with one place in all it would wait for itself.
+        self.leave(name)
         await self._places.acquire()
-        if name in self._inside:
-            self.leave(name)
         self._inside[name] = None
 
     def settle(self, name: str) -> None:
         """The process runs: the place is free when the harness reports, or after a while."""
         if name in self._inside:
+            if timer := self._inside[name]:
+                timer.cancel()
             self._inside[name] = asyncio.get_running_loop().call_later(_SETTLED, self.leave, name)
 
     def leave(self, name: str) -> None:

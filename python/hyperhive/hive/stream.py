@@ -3,6 +3,8 @@
 One ring for all subscribers, and no work for nobody: a change is put into words when the first subscriber reads it. A
 subscriber remembers how far it has read; it needs no queue of its own and cannot slow
 anybody down. Whoever comes back after the ring has moved on, or after a restart (another epoch), is told to resync.
+An agent's page follows that agent alone: each change knows whom it is about, so that none has to be put into words to
+find out.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+import time
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -17,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from hyperhive.clock import rfc3339
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Collection
     from datetime import datetime
 
     from hyperhive.clock import Clock
@@ -27,6 +30,14 @@ if TYPE_CHECKING:
 RING: Final = 10_000
 #: Seconds after which a silent stream says that it is still there.
 _BEAT: Final = 20.0
+#: Types of changes that an agent's page is told, with the keys of their data that name the agents they are about.
+_OF_AGENTS: Final[dict[StreamType, tuple[str, ...]]] = {
+    "agent": ("name",),
+    "message": ("from", "to"),
+    "event": ("agent",),
+    "question": ("asker",),
+    "operation": ("agent",),
+}
 
 
 @dataclass(slots=True)
@@ -37,7 +48,12 @@ class _Change:
     kind: StreamType
     at: datetime
     data: dict[str, Any] | Callable[[], dict[str, Any]] | None
+    about: Collection[str]
     made: bytes | None = None
+
+    def concerns(self, agent: str) -> bool:
+        """Whether the agent's page is told."""
+        return agent in self.about and self.kind in _OF_AGENTS
 
     def frame(self, epoch: str) -> bytes:
         """The change as a server-sent event."""
@@ -61,15 +77,24 @@ class Stream:
         self._changed = asyncio.Event()
         self._closed = False
 
-    def publish(self, kind: StreamType, data: dict[str, Any] | Callable[[], dict[str, Any]]) -> None:
+    def publish(
+        self,
+        kind: StreamType,
+        data: dict[str, Any] | Callable[[], dict[str, Any]],
+        about: Collection[str] | None = None,
+    ) -> None:
         """Append a change and wake every subscriber.
 
         Args:
             kind: what changed.
             data: how it is now; a callable is asked when the change is first read, if it ever is.
+            about: the agents whose pages are told; by default it follows from the data, and from a callable nobody.
         """
+        if about is None:
+            keys = _OF_AGENTS.get(kind, ())
+            about = () if callable(data) else [data[key] for key in keys if key in data]
         self.seq += 1
-        self._ring.append(_Change(self.seq, kind, self._clock(), data))
+        self._ring.append(_Change(self.seq, kind, self._clock(), data, about))
         self._wake()
 
     def close(self) -> None:
@@ -81,33 +106,38 @@ class Stream:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
-    async def follow(self, since: int | None, epoch: str | None) -> AsyncIterator[bytes]:
+    async def follow(self, since: int | None, epoch: str | None, agent: str | None = None) -> AsyncIterator[bytes]:
         """Server-sent events from `since` on, then as they come.
 
         Args:
             since: the last number that the subscriber has seen; None is now.
             epoch: the run that the number is of.
+            agent: whose changes are wanted; None is everything.
         """
         position = self.seq if since is None else since
         if (epoch is not None and epoch != self.epoch) or not self._reaches(position):
             position = self.seq  # before the yield: what is published while it is being sent comes afterwards
             yield self._resync()
         yield b": here\n\n"
+        # Changes of others must not keep it from saying that it is there.
+        silent_until = time.monotonic() + _BEAT
         while not self._closed:
             changed = self._changed
             behind = self._after(position)
             if behind is None:
                 position = self.seq
-                yield self._resync()
-            elif behind:
-                position = behind[-1].seq
-                yield b"".join(change.frame(self.epoch) for change in behind)
+                said = self._resync()
             else:
-                try:
-                    async with asyncio.timeout(_BEAT):
-                        await changed.wait()
-                except TimeoutError:
-                    yield b": here\n\n"
+                position += len(behind)
+                said = self._frames(behind, agent)
+            if not said and not behind and not await _happens(changed, silent_until):
+                said = b": here\n\n"
+            if said:
+                yield said
+                silent_until = time.monotonic() + _BEAT
+
+    def _frames(self, changes: list[_Change], agent: str | None) -> bytes:
+        return b"".join(change.frame(self.epoch) for change in changes if agent is None or change.concerns(agent))
 
     def _reaches(self, position: int) -> bool:
         return position <= self.seq and (position == self.seq or self._ring[0].seq <= position + 1)
@@ -121,3 +151,13 @@ class Stream:
     def _resync(self) -> bytes:
         payload = {"type": "resync", "seq": self.seq, "epoch": self.epoch}
         return f"id: {self.epoch}.{self.seq}\ndata: {json.dumps(payload)}\n\n".encode()
+
+
+async def _happens(changed: asyncio.Event, until: float) -> bool:
+    """Wait for a change; false where none came in time."""
+    try:
+        async with asyncio.timeout(until - time.monotonic()):
+            await changed.wait()
+    except TimeoutError:
+        return False
+    return True

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from hyperhive import beneath
 from hyperhive.errors import HiveError
@@ -20,9 +20,13 @@ from hyperhive.store import agents
 from hyperhive.store.agents import Purge, Revival
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hyperhive.hive.hive import Hive
     from hyperhive.hive.roster import Agent
 
+#: Trees that are counted at once.
+_COUNTED: Final = 4
 _log = logging.getLogger(__name__)
 
 
@@ -43,9 +47,15 @@ def find(hive: Hive, name: str) -> Agent:
 
 
 async def listing(hive: Hive) -> list[TombstoneRow]:
-    """All tombstones, by name; directories of any size are counted side by side."""
+    """All tombstones, by name; the sizes of a few are counted at a time."""
     found = [agent for _name, agent in sorted(hive.roster.agents.items()) if agent.tombstone]
-    return list(await asyncio.gather(*(_row(hive, agent) for agent in found)))
+    turn = asyncio.Semaphore(_COUNTED)
+
+    async def row(agent: Agent) -> TombstoneRow:
+        async with turn:
+            return await _row(hive, agent)
+
+    return list(await asyncio.gather(*(row(agent) for agent in found)))
 
 
 async def _row(hive: Hive, agent: Agent) -> TombstoneRow:
@@ -74,16 +84,19 @@ async def revive(hive: Hive, name: str) -> Agent:
         what = f"'{name}' and '{taken[0]}' get the same web port {port}, which follows from the name"
         raise HiveError("port_collision", what, f"Destroy '{taken[0]}' first, or leave '{name}' where it is")
     origin = "declared" if name in hive.settings.agents else "spawned"
-    await hive.store.submit(agents.revive, Revival(name, origin))
-    agent.origin, agent.tombstone_at = origin, None
-    agent.wanted, agent.wanted_since = "running", hive.clock()
-    hive.broker.open(name, "paused")
-    hive.roster.touch(agent)
+
+    def revived(_done: None) -> None:
+        agent.origin, agent.tombstone_at = origin, None
+        agent.wanted, agent.wanted_since = "running", hive.clock()
+        hive.broker.open(name, "paused")
+        hive.roster.touch(agent)
+
+    await hive.store.submit(agents.revive, Revival(name, origin), revived)
     return agent
 
 
 async def purge(hive: Hive, name: str) -> None:
-    """Wipe what was kept of an agent. What waits for it becomes dead letters.
+    """Wipe what was kept of an agent. What waits for it becomes dead letters; its questions are cancelled.
 
     Raises:
         HiveError: `unknown_agent`, `wrong_state`; `operation_failed`: something of it is still there.
@@ -92,7 +105,7 @@ async def purge(hive: Hive, name: str) -> None:
     if hive.runtime.exists(name):
         what = f"there still is a container or a process of '{name}'"
         raise HiveError("wrong_state", what, "hyperhive reconcile, then purge it once more")
-    _put_aside(hive, name)
+    aside = _put_aside(hive, name)
     reason = f"'{name}' was purged"
 
     def purged(_done: None) -> None:
@@ -102,33 +115,31 @@ async def purge(hive: Hive, name: str) -> None:
         hive.waiting.forget(name)
         hive.roster.touch(agent)
 
+    await hive.questions.purged(name)
     await hive.store.submit(agents.purge, Purge(name, reason, hive.clock()), purged)
-    await empty_trash(hive)
+    # Its own alone: to remove what another purge is filling fails for both.
+    await beneath.wipe(aside)
 
 
-def _put_aside(hive: Hive, name: str) -> None:
+def _put_aside(hive: Hive, name: str) -> Path:
+    """Move all that is kept of an agent to a new directory, and return that."""
+    aside = hive.layout.trash / f"{name}.{secrets.token_hex(8)}"
     try:
-        hive.layout.trash.mkdir(mode=0o700, exist_ok=True)
-        for path in (hive.layout.of_agent(name), hive.layout.log(name)):
+        aside.mkdir(mode=0o700, parents=True)
+        for number, path in enumerate((hive.layout.of_agent(name), *hive.layout.logs(name))):
             if os.path.lexists(path):
-                path.rename(hive.layout.trash / f"{path.name}.{secrets.token_hex(8)}")
+                path.rename(aside / str(number))
     except OSError as error:
         what = f"what '{name}' left cannot be put aside: {error}"
         raise HiveError("operation_failed", what, "Correct it, then purge it once more") from error
-
-
-async def empty_trash(hive: Hive) -> None:
-    """Remove what purges put aside, also what was left of those that were interrupted.
-
-    Raises:
-        HiveError: `operation_failed`.
-    """
-    await beneath.wipe(hive.layout.trash)
+    return aside
 
 
 async def empty_old_trash(hive: Hive) -> None:
-    """The same at the start of the hive, which goes on whatever happens."""
+    """Remove what interrupted purges put aside; at the start of the hive, which goes on whatever happens."""
     try:
-        await empty_trash(hive)
-    except HiveError as error:
+        # What is there now: a purge that begins meanwhile sees to its own.
+        for aside in list(hive.layout.trash.glob("*")):
+            await beneath.wipe(aside)
+    except (HiveError, OSError) as error:
         _log.warning("what was purged earlier is still there: %s", error)

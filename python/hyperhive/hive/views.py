@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
-from hyperhive.shapes import AuditRow, EventRow, MessageRow
+from hyperhive.shapes import AuditRow, EventRow, MessageRow, QuestionRow
 from hyperhive.store.messages import PREVIEW
 
 if TYPE_CHECKING:
@@ -81,6 +81,25 @@ def event_change(stored: StoredEvent) -> dict[str, Any]:
         seq=stored.seq, at=event.at, kind=event.kind, agent=stored.agent, turn=event.turn, data=cut(event.data)
     )
     return row.model_dump(mode="json")
+
+
+def question_row(row: Any) -> QuestionRow:  # noqa: ANN401 - a row of the store
+    """A question as the operator sees it."""
+    return QuestionRow(
+        id=row.id,
+        asker=row.asker,
+        to=row.recipient,
+        text=row.text,
+        options=row.options,
+        multi=row.multi,
+        asked_at=row.asked_at,
+        deadline=row.deadline,
+        default=row.fallback,
+        status=row.status,
+        answer=row.answer,
+        answered_by=row.ended_by,
+        answered_at=row.ended_at,
+    )
 
 
 def audit_row(row: Any) -> AuditRow:  # noqa: ANN401 - a row of the store

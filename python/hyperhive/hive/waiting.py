@@ -13,12 +13,13 @@ from hyperhive.names import OPERATOR
 from hyperhive.shapes import WaitingItem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from hyperhive.hive.inbox import Entry
     from hyperhive.hive.roster import Agent, Roster
     from hyperhive.hive.stream import Stream
+    from hyperhive.shapes import QuestionRow
 
 #: States of an agent that only the operator can end, with what to say.
 _STUCK = {
@@ -41,8 +42,11 @@ class Waiting:
         self._stream = stream
         self._dead: dict[int, Entry] = {}
         self._inbox: dict[int, Entry] = {}
+        self._questions: dict[int, WaitingItem] = {}
         self._crashes: dict[str, WaitingItem] = {}
         self._told: list[WaitingItem] = []
+        #: Called with the list whenever it, or the state of an agent, may be another one.
+        self.listener: Callable[[list[WaitingItem]], None] | None = None
 
     def message(self, entry: Entry, *, dead: bool) -> None:
         """A message changed: dead letters wait, and so does mail for the operator that is not acked."""
@@ -58,6 +62,22 @@ class Waiting:
             self._inbox.pop(entry.id, None)
         else:
             self._inbox[entry.id] = entry
+        self.changed()
+
+    def question(self, row: QuestionRow) -> None:
+        """A question was asked or has ended: those to the operator wait, whoever asked."""
+        if row.status != "open":
+            self._questions.pop(row.id, None)
+        elif row.to == OPERATOR:
+            self._questions[row.id] = WaitingItem(
+                id=f"question-{row.id}",
+                kind="question",
+                title=f"{row.asker} asks: {row.text[:120]}",
+                since=row.asked_at,
+                agent=row.asker,
+                deadline=row.deadline,
+                ref=row.id,
+            )
         self.changed()
 
     def crash(self, name: str, why: str, at: datetime) -> None:
@@ -102,11 +122,13 @@ class Waiting:
         if items != self._told:
             self._told = items
             self._stream.publish("waiting", {"waiting": [item.model_dump(mode="json") for item in items]})
+        if self.listener is not None:
+            self.listener(items)
 
     def items(self) -> list[WaitingItem]:
         """The list, oldest first."""
         crashes = [item for name, item in self._crashes.items() if name in self._roster.members()]
-        found = [*self._stuck(), *crashes, *self._dead_letters(), *self._mail()]
+        found = [*self._stuck(), *crashes, *self._questions.values(), *self._dead_letters(), *self._mail()]
         return sorted(found, key=lambda item: (item.since, item.id))
 
     def _stuck(self) -> Iterator[WaitingItem]:

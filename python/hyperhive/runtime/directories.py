@@ -120,6 +120,16 @@ def place_credentials(plan: AgentPlan, owner: Owner, *, privileged: bool) -> Non
         raise _refused(plan.credentials_dir, error) from error
 
 
+def check_credentials(plan: AgentPlan) -> None:
+    """Read the secrets of `plan`, and leave everything as it is.
+
+    Raises:
+        HiveError: `bad_config`, as for `place_credentials`.
+    """
+    for variable, source in plan.credentials.items():
+        _read_secret(plan.name, variable, source)
+
+
 def _read_secret(name: str, variable: str, source: Path) -> bytes:
     try:
         return source.read_bytes()

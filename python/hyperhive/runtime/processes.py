@@ -17,7 +17,12 @@ from typing import TYPE_CHECKING, Final
 
 from hyperhive.errors import HiveError
 from hyperhive.runtime.base import Runtime
-from hyperhive.runtime.directories import make_directories, place_credentials, remove_credentials
+from hyperhive.runtime.directories import (
+    check_credentials,
+    make_directories,
+    place_credentials,
+    remove_credentials,
+)
 from hyperhive.runtime.run import Run
 from hyperhive.runtime.surroundings import Surroundings, default_command, find_surroundings
 
@@ -157,9 +162,16 @@ class ProcessTrees(Runtime):
         return "none" if run is None or _without_container(run.plan) == _without_container(plan) else "restart"
 
     async def deploy(self, plan: AgentPlan) -> Change:
-        """Start the harness anew where `plan` is another one than it runs on."""
+        """Start the harness anew where `plan` is another one than it runs on.
+
+        Raises:
+            HiveError: as for `start`; what can be known before leaves the harness running as it is.
+        """
         change = self.change(plan)
         if change == "restart":
+            await self.prepare(plan)
+            self._check(plan)
+            check_credentials(plan)
             await self.stop(plan.name)
             await self.start(plan)
         return change

@@ -67,12 +67,13 @@ def list_agents(connection: Connection) -> Sequence[Row[Any]]:
     return connection.execute(select(_agents).order_by(_agents.c.name)).all()
 
 
-def declare(connection: Connection, items: list[Declaration]) -> list[None]:
-    """Make declared agents known, and those that left the settings tombstones.
+def declare(connection: Connection, items: list[Declaration]) -> list[Sequence[Row[Any]]]:
+    """Make declared agents known, and those that left the settings tombstones; the result is every agent, by name.
 
     One that was there keeps what is wanted for it. A tombstone comes back, unless the operator destroyed it while it
     was declared: then it does once it was taken out of the settings in between.
     """
+    found: list[Sequence[Row[Any]]] = []
     for item in items:
         known = {row.name: row for row in list_agents(connection)}
         for name, wanted in item.wanted.items():
@@ -84,7 +85,8 @@ def declare(connection: Connection, items: list[Declaration]) -> list[None]:
         for row in known.values():
             if row.origin == "declared" and row.name not in item.wanted:
                 _set(connection, row.name, tombstone_at=row.tombstone_at or item.at, tombstone_cause="undeclared")
-    return [None] * len(items)
+        found.append(list_agents(connection))
+    return found
 
 
 def set_wanted(connection: Connection, items: list[Wanted]) -> list[None]:

@@ -8,13 +8,13 @@ dropped, and with several hives on one PostgreSQL they are given in the order of
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from sqlalchemy import JSON, CheckConstraint, Column, Index, String, Text
+from sqlalchemy import JSON, Boolean, CheckConstraint, Column, Index, String, Text
 from sqlmodel import Field, SQLModel
 
 from hyperhive.store.types import BigId, UtcDateTime
 
 #: Version of the schema that this code speaks; the newest file in `migrations/versions`.
-SCHEMA: Final = "0002"
+SCHEMA: Final = "0003"
 
 MessageState = Literal[
     # accepted, not done. Handed out or not is known to the broker; → settled, dead
@@ -48,6 +48,17 @@ TombstoneCause = Literal[
     "undeclared",
     # the operator destroyed it; → no tombstone (revive), undeclared
     "destroyed",
+]
+
+QuestionState = Literal[
+    # asked, and nobody has said anything; → answered, cancelled, expired. Each end is written with its message
+    "open",
+    # by the one who was asked or by the operator; the end
+    "answered",
+    # by the asker or by the operator, also because one of the two agents was purged; the end
+    "cancelled",
+    # its deadline passed; the end. `answer` is the default that was declared, if one was
+    "expired",
 ]
 
 
@@ -135,6 +146,36 @@ class EventRow(SQLModel, table=True):
     kind: str = Field(sa_column=Column(String(16), nullable=False))
     turn: int | None = Field(sa_column=Column(BigId))
     data: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+
+
+class QuestionRow(SQLModel, table=True):
+    """A question of an agent to another or to the operator; kept for ever."""
+
+    __tablename__ = "questions"
+    __table_args__ = (
+        _one_of("status", QuestionState),
+        Index("questions_of_asker", "asker", "status"),
+        Index("questions_in_state", "status", "id"),
+        Index("questions_once", "idempotency_key", "asker", unique=True),
+    )
+
+    id: int = Field(sa_column=Column(BigId, primary_key=True, autoincrement=False))
+    asker: str = Field(sa_column=Column(String(16), nullable=False))
+    recipient: str = Field(sa_column=Column(String(16), nullable=False))
+    text: str = Field(sa_column=Column(Text, nullable=False))
+    options: list[str] = Field(sa_column=Column(JSON, nullable=False))
+    #: Whether several of the options may be chosen.
+    multi: bool = Field(sa_column=Column(Boolean, nullable=False))
+    asked_at: datetime = Field(sa_column=Column(UtcDateTime, nullable=False))
+    deadline: datetime | None = Field(sa_column=Column(UtcDateTime))
+    #: What holds when nobody has answered by the deadline.
+    fallback: str | None = Field(sa_column=Column(Text))
+    idempotency_key: str | None = Field(sa_column=Column(String(200)))
+    status: str = Field(sa_column=Column(String(12), nullable=False))
+    answer: str | None = Field(sa_column=Column(Text))
+    #: Who ended it, and when; nobody, where it expired.
+    ended_by: str | None = Field(sa_column=Column(String(16)))
+    ended_at: datetime | None = Field(sa_column=Column(UtcDateTime))
 
 
 class AuditRow(SQLModel, table=True):

@@ -1,23 +1,54 @@
 """The pages' own files: fixed content of this package, the same for everybody, so they need no token."""
 
-from __future__ import annotations
-
+# FastAPI reads the annotations of its routes at run time, so what they name is imported for real.
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from starlette.responses import FileResponse
+from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
+from starlette.responses import FileResponse, HTMLResponse, RedirectResponse
 from starlette.staticfiles import StaticFiles
 
-if TYPE_CHECKING:
-    from fastapi import FastAPI
+from hyperhive.names import check_agent_name
 
 _PAGES: Final = Path(__file__).parent / "pages"
+#: Asked for anew each time, answered with 304 where it is the same: the pages follow the hive's version.
+_HEADERS: Final = {"Cache-Control": "no-cache"}
+_FILLED: Final = re.compile(r'\bdata-(api|agent)="[^"]*"')
 
 
 def add_pages(app: FastAPI) -> None:
-    """Serve the dashboard at `/` and its modules below `/static/`."""
+    """Serve the dashboard at `/`, an agent's page below `/agents/`, and the modules of both below `/static/`."""
     app.mount("/static", StaticFiles(directory=_PAGES / "static"), name="static")
 
     @app.get("/", include_in_schema=False)
     async def dashboard() -> FileResponse:
-        return FileResponse(_PAGES / "index.html", headers={"Cache-Control": "no-cache"})
+        return FileResponse(_PAGES / "index.html", headers=_HEADERS)
+
+    @app.get("/agents/{name}/", include_in_schema=False)
+    async def agent_page(name: str, request: Request) -> HTMLResponse:
+        """The page of one agent; whether there is such an agent is told to those with a token."""
+        _check(name)
+        base = "/api" if request.scope.get("own_port") else f"/api/agents/{name}"
+        return HTMLResponse(_filled(base, name), headers=_HEADERS)
+
+    @app.get("/agents/{name}", include_in_schema=False)
+    async def with_slash(name: str) -> RedirectResponse:
+        """Without scheme and host, which a proxy may have changed."""
+        _check(name)
+        return RedirectResponse(f"/agents/{name}/")
+
+
+def _check(name: str) -> None:
+    try:
+        check_agent_name(name)
+    except ValueError:
+        raise HTTPException(404) from None
+
+
+def _filled(base: str, name: str) -> str:
+    """The page with its base and its agent in the root element's attributes; both are names of ours, checked before."""
+    page = (_PAGES / "agent.html").read_text(encoding="utf-8")
+    values = {"api": base, "agent": name}
+    return _FILLED.sub(lambda found: f'data-{found[1]}="{values[found[1]]}"', page, count=2)

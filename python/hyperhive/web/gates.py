@@ -1,21 +1,19 @@
 """Who may come in, decided before any application code runs.
 
 An agent's gate knows the agent from the socket; what a request says about itself is not asked. The operator's TCP gate
-knows the operator from the token, and refuses hosts that are not on its list, so that a name that was pointed at
-loopback from outside (DNS rebinding) leads nowhere. Both bound the size of what comes in.
+knows the operator from the token; that of an agent's own port knows the token of one page, and which few routes are
+that page's. All bound the size of what comes in.
 """
 
 from __future__ import annotations
 
-import hmac
 import json
-import time
-from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.exceptions import HTTPException
 
 from hyperhive.errors import HiveError
+from hyperhive.web.door import Door
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
@@ -24,8 +22,20 @@ if TYPE_CHECKING:
 
 #: Bytes of a request's body. A message has at most 64 KiB, an event batch more.
 MAX_REQUEST: Final = 2 * 1024 * 1024
-#: Wrong tokens in a minute, after which further wrong ones are answered 429.
-_GUESSES: Final = 10
+#: What an agent's page can ask for on the agent's own port, below `/api/`, and how.
+PAGE_ROUTES: Final = {
+    "state": ("GET",),
+    "stream": ("GET",),
+    "events": ("GET",),
+    "messages": ("GET", "POST"),
+    "cancel": ("POST",),
+    "compact": ("POST",),
+    "new-session": ("POST",),
+    "model": ("POST",),
+    "login/start": ("POST",),
+    "login/code": ("POST",),
+    "login/cancel": ("POST",),
+}
 
 SECURITY_HEADERS: Final = {
     "content-security-policy": (
@@ -127,15 +137,14 @@ class OperatorGate:
 
     def __init__(self, app: App, token: str | None, hosts: Collection[str] = ()) -> None:
         self._app = app
-        self._token = token
-        self._hosts = frozenset(host.lower() for host in hosts) | {"localhost", "127.0.0.1", "[::1]"}
-        self._wrong: deque[float] = deque(maxlen=_GUESSES)
+        asked = ("the operator's token", "Print it with: hyperhive dashboard-url")
+        self._door = None if token is None else Door(token, hosts, asked)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the operator in; the page's own files need no token."""
         if scope["type"] != "http":
             return
-        error = _too_large(scope) or (self._check(scope) if self._token is not None else None)
+        error = _too_large(scope) or self._check(scope)
         if error:
             await refuse(_secured(send), error)
             return
@@ -143,26 +152,65 @@ class OperatorGate:
         await self._app(scope, _bounded(receive), _secured(send))
 
     def _check(self, scope: Scope) -> HiveError | None:
-        headers = dict(scope["headers"])
-        host = headers.get(b"host", b"").decode("latin-1").lower()
-        name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
-        if name not in self._hosts and host not in self._hosts:
-            return HiveError("forbidden_host", f"this hive is not called {host!r}", "Add the name to allowedHosts")
+        if self._door is None:
+            return None
         path: str = scope["path"]
-        if not (path.startswith("/api/") or path == "/metrics"):
-            return None
-        given = headers.get(b"authorization", b"")
-        if self._token and hmac.compare_digest(given, f"Bearer {self._token}".encode()):
-            return None
-        return self._wrong_token(bool(given))
+        asks = path.startswith("/api/") or path == "/metrics"
+        return self._door.wrong_host(scope) or (self._door.wrong_token(scope) if asks else None)
 
-    def _wrong_token(self, guessed: bool) -> HiveError:  # noqa: FBT001 - one caller, one meaning
-        now = time.monotonic()
-        if guessed:
-            if len(self._wrong) == _GUESSES and now - self._wrong[0] < 60:  # noqa: PLR2004 - a minute
-                return HiveError("too_many_failures", "too many wrong tokens", "Wait a minute", retry_after=60)
-            self._wrong.append(now)
-        return HiveError("bad_token", "this needs the operator's token", "Print it with: hyperhive dashboard-url")
+
+class PageGate:
+    """The gate of an agent's own port: its page, and with the page's token what `PAGE_ROUTES` names, of it alone.
+
+    Everything is refused that is not spelled exactly as it stands there, so that no path leads anywhere else.
+
+    Args:
+        app: the operator API and the pages.
+        agent: whose page it is.
+        token: the token of this page.
+        hosts: names under which the hive may be addressed, beside those of loopback.
+    """
+
+    def __init__(self, app: App, agent: str, token: str, hosts: Collection[str] = ()) -> None:
+        self._app = app
+        self._agent = agent
+        asked = (f"the token of the page of '{agent}'", f"Print its address with: hyperhive dashboard-url {agent}")
+        self._door = Door(token, hosts, asked)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request for the page in, or one of the page's, under its place in the operator API."""
+        if scope["type"] != "http":
+            return
+        error = _too_large(scope) or self._door.wrong_host(scope)
+        path = error or self._place(scope)
+        if isinstance(path, HiveError):
+            await refuse(_secured(send), path)
+            return
+        scope["path"], scope["raw_path"], scope["own_port"] = path, path.encode(), True
+        _as_json(scope)
+        await self._app(scope, _bounded(receive), _secured(send))
+
+    def _place(self, scope: Scope) -> str | HiveError:
+        """Where the operator API has what is asked for."""
+        path: str = scope["path"]
+        plain = scope.get("raw_path", path.encode()) == path.encode()
+        if plain and (path == "/" or path.startswith("/static/")):
+            return path if path != "/" else f"/agents/{self._agent}/"
+        base, _, wanted = path.partition("/api/")
+        if not plain or base or not wanted:
+            return _no_page(path)
+        if error := self._door.wrong_token(scope):
+            return error
+        methods = PAGE_ROUTES.get(wanted)
+        if methods is None:
+            return _no_page(path)
+        if scope["method"] not in methods:
+            return HiveError("method_not_allowed", f"{path} does not take that method", f"It takes {' '.join(methods)}")
+        return f"/api/agents/{self._agent}/{wanted}"
+
+
+def _no_page(path: str) -> HiveError:
+    return HiveError("not_found", f"there is no {path!r} on an agent's port", "The dashboard has what is of all agents")
 
 
 def _secured(send: Send) -> Send:

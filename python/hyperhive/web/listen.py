@@ -101,7 +101,12 @@ class Listeners:
 
     async def add(self, name: str, sockets: list[socket.socket], app: App) -> None:
         """Serve `app` on `sockets`; one that was there under this name is closed first."""
-        await self.remove(name)
+        try:
+            await self.remove(name)
+        except BaseException:
+            for one in sockets:
+                one.close()
+            raise
         server = _Server(app)
         task = self._group.create_task(server.serve(sockets), name=f"listen {name}")
         self._servers[name] = (server, task)

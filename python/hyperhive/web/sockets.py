@@ -10,6 +10,7 @@ import socket
 from typing import TYPE_CHECKING, Final
 
 from hyperhive.errors import HiveError
+from hyperhive.web.port_owner import owners, taken
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,7 +87,7 @@ async def bind_tcp(port: int, kept: dict[str, socket.socket] | None = None) -> l
     wait = _FIRST_WAIT
     for attempt in range(1, _TRIES + 1):
         try:
-            return _bind_both(port, {} if kept is None else kept)
+            return bind_tcp_now(port, kept)
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise HiveError(
@@ -97,9 +98,10 @@ async def bind_tcp(port: int, kept: dict[str, socket.socket] | None = None) -> l
         if attempt < _TRIES:
             await asyncio.sleep(wait)
         wait = min(wait * 2, _LONGEST_WAIT)
+    owner = (await asyncio.to_thread(owners, [port])).get(port)
     raise HiveError(
         "port_taken",
-        f"port {port} is taken by another process",
+        taken(port, owner),
         f"See who has it: ss -ltnp 'sport = :{port}'; or choose another port (dashboard.port, --port)",
         port=port,
     )
@@ -110,18 +112,39 @@ def kept_name(listener: socket.socket) -> str:
     return _name(listener.family, listener.getsockname()[1])
 
 
+def kept_port(name: str) -> int | None:
+    """The port that a name of `kept_name` is of; None where it is no such name."""
+    kind, _, rest = name.partition("-")
+    port = rest.partition("-")[0]
+    return int(port) if kind == "tcp" and port.isdecimal() else None
+
+
 def _name(family: int, port: int) -> str:
     return f"tcp-{port}-{'v6' if family == socket.AF_INET6 else 'v4'}"
 
 
-def _bind_both(port: int, kept: dict[str, socket.socket]) -> list[socket.socket]:
+def bind_tcp_now(
+    port: int, kept: dict[str, socket.socket] | None = None, *, quiet: bool = False
+) -> list[socket.socket]:
+    """Like `bind_tcp`, at once or not at all. What is used of `kept` stays in it.
+
+    Args:
+        port: 0 lets the kernel choose one, the same for both.
+        kept: sockets by `kept_name` that were left from before.
+        quiet: whether nothing is to be said about a machine without ::1.
+
+    Raises:
+        OSError: one of the two cannot be had; then neither is.
+    """
+    kept = {} if kept is None else kept
     first = kept.get(_name(socket.AF_INET, port)) or _bind_one(socket.AF_INET, "127.0.0.1", port)
     chosen = first.getsockname()[1]
     try:
         second = kept.get(_name(socket.AF_INET6, chosen)) or _bind_one(socket.AF_INET6, "::1", chosen)
     except OSError as error:
         if error.errno in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}:
-            _log.warning("this machine has no ::1; port %d listens on 127.0.0.1 alone", chosen)
+            if not quiet:
+                _log.warning("this machine has no ::1; port %d listens on 127.0.0.1 alone", chosen)
             return [first]
         if first not in kept.values():
             first.close()

@@ -1,9 +1,17 @@
-"""The operator's token: made at the first start, or read from a file that the operator names."""
+"""The operator's token, made at the first start or read from a file that the operator names; and those of single pages.
+
+A page's token follows from a key that never leaves the hive, so that none has to be kept, and one page's says nothing
+about another's.
+"""
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import os
 import secrets
+import stat
 from typing import TYPE_CHECKING, Final
 
 from hyperhive.errors import HiveError
@@ -12,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _SHORTEST: Final = 32
+#: Bytes of the key that the pages' tokens follow from.
+_KEY: Final = 32
 
 
 def operator_token(state_dir: Path, given: Path | None) -> str:
@@ -38,3 +48,61 @@ def operator_token(state_dir: Path, given: Path | None) -> str:
             "Make one with: openssl rand -base64 32",
         )
     return token
+
+
+def page_key(state_dir: Path) -> bytes:
+    """The key that the tokens of agents' pages follow from; `<state_dir>/page-key`, made at the first start.
+
+    Raises:
+        HiveError: `bad_config`: it is no file of ours with 32 bytes that nobody else may read.
+    """
+    path = state_dir / "page-key"
+    try:
+        return _read_key(path)
+    except FileNotFoundError:
+        _make_key(path)
+        return _read_key(path)
+
+
+def page_token(key: bytes, name: str) -> str:
+    """The token that opens the page of one agent, on its own port, and nothing else."""
+    made = hmac.digest(key, name.encode(), hashlib.sha256)
+    return base64.urlsafe_b64encode(made).rstrip(b"=").decode()
+
+
+def _read_key(path: Path) -> bytes:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise _bad_key(path, f"it cannot be opened as a plain file: {error.strerror}") from None
+    try:
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
+            raise _bad_key(path, "it is no file of the hive's own user")
+        if found.st_mode & 0o077:
+            raise _bad_key(path, f"others may use it, its mode is {found.st_mode & 0o777:04o}")
+        key = os.read(fd, _KEY + 1)
+    finally:
+        os.close(fd)
+    if len(key) != _KEY:
+        raise _bad_key(path, f"it has not {_KEY} bytes")
+    return key
+
+
+def _make_key(path: Path) -> None:
+    """Written beside its place and moved there: a crash leaves no half of one."""
+    half = path.with_name("page-key.new")
+    half.unlink(missing_ok=True)
+    fd = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "wb") as file:
+        file.write(secrets.token_bytes(_KEY))
+        file.flush()
+        os.fsync(fd)
+    half.rename(path)
+
+
+def _bad_key(path: Path, why: str) -> HiveError:
+    hint = "Remove it and start again: a new one is made, and the links to agents' pages change"
+    return HiveError("bad_config", f"the key of the agents' pages, {path}, is not used: {why}", hint)

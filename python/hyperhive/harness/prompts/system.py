@@ -22,6 +22,9 @@ A message that was accepted is kept until it arrives. Put long texts into a file
 - recv(wait_seconds?, max?): take further messages that wait for you. Without wait_seconds it looks and returns at \
 once; with it, it waits at most 180 seconds. Do not wait for an answer without need: end your turn, the answer wakes \
 you.
+- ask(question, to?, options?, multi?, ttl_seconds?, default?): ask another agent or "operator" something; \
+ask_operator(question, …) is the same for {operator}. You get a number at once, and later a message that names it: the \
+answer, or that the question was cancelled or has expired. answer(id, text): answer a question that you were asked.
 - list_agents(): who else is here and what they are doing.
 - whoami(): your name, your model, your directories.
 - set_status(text): one short line about what you are at, shown to {operator}. Keep it true.

@@ -165,6 +165,101 @@ async def r10_owner_is_a_function_of_the_name(subject: Subject) -> None:
     assert subject.runtime.warnings
 
 
+def _with_secret(plan: AgentPlan) -> AgentPlan:
+    plan.shared.mkdir(parents=True, exist_ok=True)
+    secret = plan.shared / "secret"
+    secret.write_text("made up")
+    return replace(plan, credentials={"ANTHROPIC_API_KEY": secret})
+
+
+async def r11_the_same_plan_changes_nothing(subject: Subject) -> None:
+    """R11. Deploying the plan that an agent runs on does nothing to it."""
+    plan = subject.plan("alice")
+    await subject.runtime.start(plan)
+    assert subject.runtime.change(plan) == "none"
+    assert await subject.runtime.deploy(plan) == "none"
+    assert subject.runtime.running() == {"alice"}
+    assert subject.exits == []
+
+
+async def r12_another_secret_is_a_restart(subject: Subject) -> None:
+    """R12. Another secret takes a restart: asked for it is none yet, deployed it is one, whose end was expected."""
+    plan = subject.plan("alice")
+    await subject.runtime.start(plan)
+    other = _with_secret(plan)
+    assert subject.runtime.change(other) == "restart"
+    assert subject.exits == []
+    assert await subject.runtime.deploy(other) == "restart"
+    assert subject.runtime.running() == {"alice"}
+    assert [(end.name, end.expected) for end in subject.exits] == [("alice", True)]
+    assert subject.runtime.change(other) == "none"
+
+
+async def r13_a_deploy_that_cannot_be_leaves_it_running(subject: Subject) -> None:
+    """R13. A deploy with a secret that is not there is refused by name, and the agent runs on as it was."""
+    plan = subject.plan("alice")
+    await subject.runtime.start(plan)
+    missing = plan.shared / "missing"
+    try:
+        await subject.runtime.deploy(replace(plan, credentials={"ANTHROPIC_API_KEY": missing}))
+    except HiveError as error:
+        assert error.code == "bad_config"
+        assert str(missing) in error.message
+    else:
+        msg = "deployed without its secret"
+        raise AssertionError(msg)
+    assert subject.runtime.running() == {"alice"}
+    assert subject.exits == []
+    assert subject.runtime.change(plan) == "none"
+
+
+async def r14_deploying_starts_nothing(subject: Subject) -> None:
+    """R14. Deploying to an agent that does not run does not start it; the plan is used by the next start."""
+    plan = subject.plan("alice")
+    await subject.runtime.start(plan)
+    await subject.runtime.stop("alice")
+    await subject.runtime.deploy(_with_secret(plan))
+    assert subject.runtime.running() == frozenset()
+    await subject.runtime.start(_with_secret(plan))
+    assert subject.runtime.change(_with_secret(plan)) == "none"
+
+
+async def r15_destroy_keeps_what_the_agent_knows(subject: Subject) -> None:
+    """R15. What was started exists; destroyed it neither runs nor exists, and its directories are as they were."""
+    plan = subject.plan("alice")
+    assert not subject.runtime.exists("alice")
+    await subject.runtime.start(plan)
+    assert subject.runtime.exists("alice")
+    (plan.claude / "login").write_text("kept")
+    (plan.state / "notes.md").write_text("kept")
+    await subject.runtime.destroy("alice")
+    assert (subject.runtime.running(), subject.runtime.exists("alice")) == (frozenset(), False)
+    assert (plan.claude / "login").read_text() == (plan.state / "notes.md").read_text() == "kept"
+    assert [(end.name, end.expected) for end in subject.exits] == [("alice", True)]
+    await subject.runtime.start(plan)
+    assert subject.runtime.running() == {"alice"}
+
+
+async def r16_destroying_nothing_is_nothing(subject: Subject) -> None:
+    """R16. What does not run, or never did, is destroyed without a word, and nobody else is touched."""
+    await subject.runtime.destroy("alice")
+    for name in ("alice", "bob"):
+        await subject.runtime.start(subject.plan(name))
+    await subject.runtime.stop("alice")
+    await subject.runtime.destroy("alice")
+    await subject.runtime.destroy("alice")
+    assert not subject.runtime.exists("alice")
+    assert subject.runtime.running() == {"bob"}
+    assert subject.runtime.exists("bob")
+
+
+async def r17_a_look_is_what_runs(subject: Subject) -> None:
+    """R17. A look tells what runs, and disturbs nothing."""
+    await subject.runtime.start(subject.plan("alice"))
+    assert await subject.runtime.look() == subject.runtime.running() == {"alice"}
+    assert subject.exits == []
+
+
 #: All of them, in order.
 CONTRACTS: Final[tuple[Contract, ...]] = (
     r1_prepare_makes_the_directories,
@@ -177,4 +272,11 @@ CONTRACTS: Final[tuple[Contract, ...]] = (
     r8_a_missing_secret_is_named,
     r9_close_ends_all,
     r10_owner_is_a_function_of_the_name,
+    r11_the_same_plan_changes_nothing,
+    r12_another_secret_is_a_restart,
+    r13_a_deploy_that_cannot_be_leaves_it_running,
+    r14_deploying_starts_nothing,
+    r15_destroy_keeps_what_the_agent_knows,
+    r16_destroying_nothing_is_nothing,
+    r17_a_look_is_what_runs,
 )

@@ -4,7 +4,7 @@
 import asyncio
 from collections.abc import Awaitable
 from contextlib import suppress
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, FastAPI, Request
 from starlette.responses import Response
@@ -17,13 +17,17 @@ from hyperhive.store.events import EventBatch, NewEvent
 from hyperhive.web.answers import make_app
 from hyperhive.web.api.direct import add_direct
 from hyperhive.wire import (
+    AnswerRequest,
+    AskRequest,
     CommandsAnswer,
     CommandsRequest,
     EventsRequest,
+    Id,
     Ok,
     OutcomeAnswer,
     OutcomeRequest,
     PeersAnswer,
+    QuestionAnswer,
     RecvAnswer,
     RecvRequest,
     ReportRequest,
@@ -91,6 +95,7 @@ def agent_app(hive: Hive) -> FastAPI:
         return Response(status_code=499)
 
     _add_messages(app, hive)
+    _add_questions(app, hive)
     _add_self(app, hive)
     return app
 
@@ -120,7 +125,7 @@ def _add_messages(app: FastAPI, hive: Hive) -> None:
 
     async def commands(agent: Caller, body: CommandsRequest, request: Request) -> CommandsAnswer:
         """Report finished commands and wait for new ones."""
-        given = await unless_gone(request, hive.commands.poll(agent.name, body.wait_seconds, body.done))
+        given = await unless_gone(request, hive.commands.poll(agent.name, body))
         return CommandsAnswer(commands=given)
 
     add_direct(app, "/v1/messages", SendRequest, _caller, send, 201)
@@ -128,6 +133,27 @@ def _add_messages(app: FastAPI, hive: Hive) -> None:
     add_direct(app, "/v1/outcome", OutcomeRequest, _caller, outcome)
     # What an idle hive does: every agent asks again now and then.
     add_direct(app, "/v1/commands", CommandsRequest, _caller, commands)
+
+
+def _add_questions(app: FastAPI, hive: Hive) -> None:
+    @app.post("/v1/questions", status_code=201)
+    async def ask(agent: Caller, body: AskRequest) -> QuestionAnswer:
+        """Ask the operator or another agent; answered once it is on disk, the end comes as a message."""
+        return _question(await hive.questions.ask(agent.name, body))
+
+    @app.post("/v1/questions/{number}/answer")
+    async def answer(agent: Caller, number: Id, body: AnswerRequest) -> QuestionAnswer:
+        """Answer what the calling agent was asked."""
+        return _question(await hive.questions.answer(number, agent.name, body.choices, body.text))
+
+    @app.post("/v1/questions/{number}/cancel")
+    async def cancel(agent: Caller, number: Id) -> QuestionAnswer:
+        """Cancel what the calling agent has asked."""
+        return _question(await hive.questions.cancel(number, agent.name))
+
+
+def _question(row: Any) -> QuestionAnswer:  # noqa: ANN401 - a row of the store
+    return QuestionAnswer(id=row.id, asker=row.asker, to=row.recipient, status=row.status, deadline=row.deadline)
 
 
 def _add_self(app: FastAPI, hive: Hive) -> None:

@@ -7,7 +7,6 @@ from fastapi import FastAPI, Query
 from pydantic import Field
 from starlette.responses import StreamingResponse
 
-from hyperhive import __version__
 from hyperhive.hive import views
 from hyperhive.hive.hive import Hive
 from hyperhive.hive.roster import Agent
@@ -19,9 +18,7 @@ from hyperhive.shapes import (
     AgentsAnswer,
     AuditAnswer,
     EventsAnswer,
-    HiveInfo,
     JournalAnswer,
-    MessageRow,
     MessagesAnswer,
     PageUrl,
     Sent,
@@ -31,6 +28,10 @@ from hyperhive.store import audit, events, messages
 from hyperhive.web.answers import make_app
 from hyperhive.web.api.journal import last_lines
 from hyperhive.web.api.lifecycle import add_lifecycle
+from hyperhive.web.api.page import add_page
+from hyperhive.web.api.questions import add_questions, open_questions
+from hyperhive.web.api.reading import followed, hive_info, message_page
+from hyperhive.web.api.sessions import add_sessions
 from hyperhive.web.files import add_pages
 from hyperhive.wire import Id, OperatorInfo, SendRequest
 
@@ -43,8 +44,11 @@ def operator_app(hive: Hive) -> FastAPI:
     app = make_app("hyperhive operator API")
     _add_overview(app, hive)
     _add_agents(app, hive)
+    add_page(app, hive)
+    add_sessions(app, hive)
     add_lifecycle(app, hive)
     _add_messages(app, hive)
+    add_questions(app, hive)
     _add_dead_letters(app, hive)
     _add_history(app, hive)
     add_pages(app)
@@ -53,16 +57,6 @@ def operator_app(hive: Hive) -> FastAPI:
 
 def _row(hive: Hive, agent: Agent) -> AgentRow:
     return hive.roster.row(agent, hive.broker.unread(agent.name))
-
-
-def _held(hive: Hive) -> set[int]:
-    return {number for name in hive.roster.agents for number in hive.broker.holds(name)}
-
-
-async def _page(hive: Hive, wanted: messages.Filter) -> list[MessageRow]:
-    rows = await hive.store.read(messages.page, wanted)
-    held = _held(hive)
-    return [views.message_row(row, held) for row in rows]
 
 
 def _add_overview(app: FastAPI, hive: Hive) -> None:
@@ -76,40 +70,28 @@ def _add_overview(app: FastAPI, hive: Hive) -> None:
         """Everything at one instant; follow the stream from its `seq` on."""
         # The number first: what happens while the messages are read comes again with the stream, which harms nobody.
         seq = hive.stream.seq
-        recent = await _page(hive, messages.Filter(limit=100))
+        recent = await message_page(hive, messages.Filter(limit=100))
         return StateSnapshot(
             epoch=hive.stream.epoch,
             seq=seq,
-            hive=HiveInfo(
-                name=hive.name,
-                version=__version__,
-                runtime=hive.runtime.name,
-                started_at=hive.started_at,
-                state_dir=str(hive.layout.state),
-            ),
+            hive=hive_info(hive, whole=True),
             operator=OperatorInfo(**hive.settings.operator.model_dump()),
             agents=[_row(hive, agent) for agent in hive.roster.agents.values() if not agent.tombstone],
             messages=recent,
             waiting=hive.waiting.items(),
+            questions=await open_questions(hive),
             warnings=hive.warnings,
         )
 
     @app.get("/api/stream", response_class=StreamingResponse)
     async def stream(since: Before = None, epoch: str | None = None) -> StreamingResponse:
         """Server-sent events: every change after `since`, then as they come."""
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return StreamingResponse(hive.stream.follow(since, epoch), media_type="text/event-stream", headers=headers)
+        return followed(hive, since, epoch)
 
     @app.get("/api/dashboard-url")
     async def dashboard_url() -> PageUrl:
         """The page's address with the operator's token in its fragment."""
         return PageUrl(url=f"http://localhost:{hive.settings.dashboard.port}/#token={hive.token}")
-
-    @app.get("/api/agents/{name}/page-url")
-    async def page_url(name: str) -> PageUrl:
-        """The address that shows one agent, with the operator's token in its fragment."""
-        view = f"view=agent/{hive.lifecycle.find(name).name}"
-        return PageUrl(url=f"http://localhost:{hive.settings.dashboard.port}/#token={hive.token}&{view}")
 
 
 def _add_agents(app: FastAPI, hive: Hive) -> None:
@@ -165,13 +147,13 @@ def _add_messages(app: FastAPI, hive: Hive) -> None:
     ) -> MessagesAnswer:
         """Messages, newest first."""
         wanted = messages.Filter(agent=agent, sender=sender, recipient=to, before=before, limit=limit)
-        return MessagesAnswer(messages=await _page(hive, wanted))
+        return MessagesAnswer(messages=await message_page(hive, wanted))
 
     @app.get("/api/inbox")
     async def inbox(limit: Limit = 200) -> MessagesAnswer:
         """What agents wrote to the operator and was not acked, newest first."""
         wanted = messages.Filter(recipient=OPERATOR, state="waiting", limit=limit)
-        return MessagesAnswer(messages=await _page(hive, wanted))
+        return MessagesAnswer(messages=await message_page(hive, wanted))
 
     @app.post("/api/inbox/ack")
     async def ack(body: AckRequest) -> AckAnswer:
@@ -183,7 +165,7 @@ def _add_dead_letters(app: FastAPI, hive: Hive) -> None:
     @app.get("/api/dead-letters")
     async def dead_letters(limit: Limit = 200) -> MessagesAnswer:
         """Messages that failed too often, newest first."""
-        return MessagesAnswer(messages=await _page(hive, messages.Filter(state="dead", limit=limit)))
+        return MessagesAnswer(messages=await message_page(hive, messages.Filter(state="dead", limit=limit)))
 
     @app.post("/api/dead-letters/{number}/requeue")
     async def requeue(number: Id) -> dict[str, Any]:

@@ -1,0 +1,136 @@
+"""What a turn needs beside its message: what the hive says of the agent, its model, its login, the program.
+
+Everything that starts `claude` asks here: the turn loop, what the operator asks for between turns, a sign-in. What the
+hive said last is kept, so that a turn can run while it is away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Literal
+
+from hyperhive.errors import HiveError
+from hyperhive.harness.launch import claude_environment, plan
+from hyperhive.harness.login import login_marks, login_source, read_credentials
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from hyperhive.harness.hive import HiveClient
+    from hyperhive.harness.launch import Launch
+    from hyperhive.harness.model_choice import ModelChoice
+    from hyperhive.harness.redact import Redactor
+    from hyperhive.harness.reporter import Reporter
+    from hyperhive.harness.settings import Settings
+    from hyperhive.wire import SelfInfo
+
+
+class Means:
+    """The means of one agent.
+
+    Args:
+        settings: where things are.
+        hive: says what the agent is.
+        reporter: told which model comes next.
+        redactor: told which secrets there are.
+        models: knows what the operator chose.
+        find_claude: finds the program in an environment, or raises `HiveError`.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - that is what it takes
+        self,
+        settings: Settings,
+        hive: HiveClient,
+        reporter: Reporter,
+        redactor: Redactor,
+        models: ModelChoice,
+        find_claude: Callable[[Mapping[str, str]], str],
+    ) -> None:
+        self._settings, self._hive, self._reporter, self._redactor = settings, hive, reporter, redactor
+        self._models, self._find_claude = models, find_claude
+        self._credentials: dict[str, str] = {}
+        self._told: tuple[str, str] | None = None
+        self.me: SelfInfo | None = None
+        """What the hive said last."""
+
+    async def ask(self) -> SelfInfo:
+        """What the hive says of this agent now.
+
+        Raises:
+            HiveError: it is away, or refuses.
+        """
+        self.me = await self._hive.about_me()
+        self._tell(self.me)
+        return self.me
+
+    async def about_me(self) -> SelfInfo:
+        """What the hive says of this agent now, or, while it is away, what it said last."""
+        try:
+            return await self.ask()
+        except HiveError:
+            if self.me is None:
+                raise
+            return self.me
+
+    def model(self, me: SelfInfo) -> str:
+        """The model of the next turn."""
+        return self._models.now(me.model)
+
+    async def choose_model(self, model: str) -> str:
+        """Use another model from the next turn on.
+
+        Raises:
+            HiveError: there is no such model, or it cannot be kept.
+        """
+        me = await self.about_me()
+        self._models.choose(model, me.model)
+        self._tell(me)
+        return self.model(me)
+
+    def look(self) -> None:
+        """Read the credentials again."""
+        self._credentials = read_credentials(self._settings.credentials)
+        self._redactor.know(self._credentials)
+
+    async def launch(self) -> Launch:
+        """How `claude` has to be started for what comes next.
+
+        Raises:
+            HiveError: there is no program, or the hive never said what the agent is.
+        """
+        me = await self.about_me()
+        await asyncio.to_thread(self.look)
+        program = self._find_claude(self.environment(me))
+        chosen = me.model_copy(update={"model": self.model(me)})
+        return plan(chosen, self._settings, self._credentials, program)
+
+    async def for_sign_in(self) -> tuple[str, dict[str, str]]:
+        """The program, and what its environment gets.
+
+        Raises:
+            HiveError: there is no program, or the hive never said what the agent is.
+        """
+        me = await self.about_me()
+        await asyncio.to_thread(self.look)
+        environment = self.environment(me)
+        return self._find_claude(environment), environment
+
+    def environment(self, me: SelfInfo) -> dict[str, str]:
+        """What the environment of `claude` gets."""
+        return claude_environment(me, self._settings, self._credentials)
+
+    def login(self, me: SelfInfo) -> Literal["environment", "file"] | None:
+        """Where a login comes from."""
+        return login_source(self.environment(me), self._settings)
+
+    def facts(self) -> tuple[object, ...]:
+        """What differs after a change of the login or of the model, as far as it is known here."""
+        me = self.me
+        declared = (dict(me.environment), self.model(me)) if me else ()
+        return (login_marks(self._settings), declared)
+
+    def _tell(self, me: SelfInfo) -> None:
+        """Let the hive know which model comes next."""
+        if (self.model(me), me.model) != self._told:
+            self._told = (self.model(me), me.model)
+            self._reporter.tell(model=self.model(me), declared_model=me.model)

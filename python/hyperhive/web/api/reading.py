@@ -1,0 +1,43 @@
+"""What several parts of the operator API read in the same way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from starlette.responses import StreamingResponse
+
+from hyperhive import __version__
+from hyperhive.hive import views
+from hyperhive.shapes import HiveInfo
+from hyperhive.store import messages
+
+if TYPE_CHECKING:
+    from hyperhive.hive.hive import Hive
+    from hyperhive.shapes import MessageRow
+
+#: No cache keeps a stream, and no proxy collects it.
+_STREAM_HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+
+async def message_page(hive: Hive, wanted: messages.Filter) -> list[MessageRow]:
+    """Messages as a listing shows them, newest first."""
+    rows = await hive.store.read(messages.page, wanted)
+    held = {number for name in hive.roster.agents for number in hive.broker.holds(name)}
+    return [views.message_row(row, held) for row in rows]
+
+
+def followed(hive: Hive, since: int | None, epoch: str | None, agent: str | None = None) -> StreamingResponse:
+    """The stream of changes as an answer; of one agent, or of everything."""
+    changes = hive.stream.follow(since, epoch, agent)
+    return StreamingResponse(changes, media_type="text/event-stream", headers=_STREAM_HEADERS)
+
+
+def hive_info(hive: Hive, *, whole: bool) -> HiveInfo:
+    """What the hive says of itself; an agent's page is told no paths."""
+    return HiveInfo(
+        name=hive.name,
+        version=__version__,
+        runtime=hive.runtime.name,
+        started_at=hive.started_at,
+        state_dir=str(hive.layout.state) if whole else None,
+    )
