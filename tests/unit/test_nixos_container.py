@@ -528,3 +528,30 @@ async def test_a_container_without_users_of_its_own_is_refused(host: NixosHost, 
 def test_a_unit_that_nobody_knows_is_down() -> None:
     assert Unit().is_down
     assert not Unit().is_up
+
+
+# What systemd forgets whenever it reads its units: which ports nobody inside may bind.
+
+
+async def test_ports_are_closed_again_after_our_own_reload(host: NixosHost, runtime: NixosContainerRuntime) -> None:
+    await runtime.start(host.plan())
+    assert (host.loaded, host.closed) == (2, 1)
+
+
+async def test_ports_are_closed_again_after_somebody_elses_reload(host: NixosHost) -> None:
+    runtime = host.runtime(watch_seconds=0.01)
+    looks = asyncio.Queue[str]()
+    try:
+        await runtime.start(host.plan())
+        host.on["systemctl show -- "] = lambda: looks.put_nowait("look")
+        host.on["systemd-run"] = lambda: looks.put_nowait("close")
+        async with asyncio.timeout(20):
+            # The watch's first look closes them once; then looks alone follow, until units were read again.
+            while await looks.get() != "close":
+                pass
+            assert [await looks.get() for _ in range(3)] == ["look"] * 3
+            host.loaded += 1
+            while await looks.get() != "close":
+                pass
+    finally:
+        await runtime.close()

@@ -7,6 +7,7 @@ Exit codes of nixos-container are leftovers: only none and some are told apart.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import shutil
 from pathlib import Path
@@ -21,13 +22,17 @@ if TYPE_CHECKING:
 
     from hyperhive.runtime.command import Done, Runner
 
-_PROGRAMS: Final = ("nixos-container", "systemctl", "machinectl", "journalctl")
+_log = logging.getLogger(__name__)
+
+_PROGRAMS: Final = ("nixos-container", "systemctl", "systemd-run", "machinectl", "journalctl")
 #: Seconds. The unit's own limits are a minute for a start and 90 s for a stop; ours come after them.
 _ASK: Final = 20
 _START: Final = 120
 _STOP: Final = 150
 _MAKE: Final = 300
 _SWITCH: Final = 600
+#: Where the units of containers are.
+_SLICE: Final = "machine.slice"
 #: A host's own users are mapped to themselves from 0 on: then root inside would be root outside.
 _HOST_ROOT: Final = 0
 
@@ -130,6 +135,21 @@ class ContainerHost:
             if not done.ok:
                 raise _trouble("systemd does not read its units anew", done)
             self._reloaded = covered
+            await self.close_ports()
+
+    async def loaded(self) -> str:
+        """When systemd read its units last; another word each time, and empty where it does not say."""
+        done = await self._run("systemctl", "show", "--property=UnitsLoadTimestampMonotonic", "--value", seconds=_ASK)
+        return done.out.strip() if done.ok else ""
+
+    async def close_ports(self) -> None:
+        """Have systemd enforce `SocketBindDeny` again, which it forgets for what runs whenever it reads its units.
+
+        It looks at all units of a slice again when one begins in it, so one that does nothing is enough for all.
+        """
+        done = await self._run("systemd-run", "--quiet", "--collect", f"--slice={_SLICE}", "--", "true", seconds=_ASK)
+        if not done.ok:
+            _log.warning("ports of the hive may be open to containers: %s", "; ".join(done.tail(1)))
 
     # --- the users of a container
 

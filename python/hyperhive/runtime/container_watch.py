@@ -85,6 +85,7 @@ class CrashWatch:
         self._crashed = crashed
         self._seconds = seconds
         self._task: asyncio.Task[None] | None = None
+        self._loaded = ""
 
     def begin(self) -> None:
         """Look from now on; again is nothing."""
@@ -103,6 +104,7 @@ class CrashWatch:
         while True:
             await asyncio.sleep(self._seconds)
             try:
+                await self._see_reload()
                 await self.look()
                 blind = False
             except HiveError as error:
@@ -126,6 +128,13 @@ class CrashWatch:
                 continue
             async with self._locks[name]:
                 await self._settle(name)
+
+    async def _see_reload(self) -> None:
+        """Whoever made systemd read its units, a rebuilt configuration above all, opened ports to what runs."""
+        loaded = await self._host.loaded()
+        if self._known and loaded != self._loaded:
+            await self._host.close_ports()
+            self._loaded = loaded
 
     async def _settle(self, name: str) -> None:
         """Look once more, now that nobody does anything to it."""
