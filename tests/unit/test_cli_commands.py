@@ -10,10 +10,10 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from operator_stand_in import StandIn, agent, message, operation, served_in_thread
+from operator_stand_in import StandIn, agent, message, operation
 
 from hyperhive import __version__
 from hyperhive.cli import main
@@ -21,32 +21,9 @@ from hyperhive.cli.flow import new_messages
 from hyperhive.connection import Connection
 from hyperhive.errors import HiveError
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+pytestmark = pytest.mark.usefixtures("nowhere")
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(autouse=True)
-def _nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name in ("HYPERHIVE_SOCKET", "HYPERHIVE_STATE_DIR", "COLUMNS"):
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[tuple[StandIn, Path]]:
-    stand_in = StandIn()
-    with served_in_thread(stand_in) as path:
-        yield stand_in, path
-
-
-@pytest.fixture
-def hive(server: tuple[StandIn, Path], monkeypatch: pytest.MonkeyPatch) -> StandIn:
-    stand_in, path = server
-    stand_in.reset()
-    monkeypatch.setenv("HYPERHIVE_SOCKET", str(path))
-    return stand_in
 
 
 #: Each command with words that make it run, and its route.

@@ -3,41 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 import pytest
-from operator_stand_in import AT, StandIn, operation, served_in_thread, tombstone
+from operator_stand_in import AT, StandIn, operation, tombstone
 
 from hyperhive.cli import main
 from hyperhive.errors import HiveError
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+pytestmark = pytest.mark.usefixtures("nowhere")
 
 HOSTILE = "[red]x\x1b]0;title\x07\u202e\nforged"
-
-
-@pytest.fixture(autouse=True)
-def _nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name in ("HYPERHIVE_SOCKET", "HYPERHIVE_STATE_DIR", "COLUMNS"):
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[tuple[StandIn, Path]]:
-    stand_in = StandIn()
-    with served_in_thread(stand_in) as path:
-        yield stand_in, path
-
-
-@pytest.fixture
-def hive(server: tuple[StandIn, Path], monkeypatch: pytest.MonkeyPatch) -> StandIn:
-    stand_in, path = server
-    stand_in.reset()
-    monkeypatch.setenv("HYPERHIVE_SOCKET", str(path))
-    return stand_in
 
 
 class _Stdin:

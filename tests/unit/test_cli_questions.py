@@ -3,33 +3,14 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from operator_stand_in import AT, StandIn, question, served, served_in_thread
+from operator_stand_in import AT, StandIn, question, served
 
 from hyperhive.cli import main
 from hyperhive.client import HiveClient
 from hyperhive.errors import HiveError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[tuple[StandIn, Path]]:
-    stand_in = StandIn()
-    with served_in_thread(stand_in) as path:
-        yield stand_in, path
-
-
-@pytest.fixture
-def hive(server: tuple[StandIn, Path], monkeypatch: pytest.MonkeyPatch) -> StandIn:
-    stand_in, path = server
-    stand_in.reset()
-    monkeypatch.setenv("HYPERHIVE_SOCKET", str(path))
-    return stand_in
 
 
 def _sent(hive: StandIn) -> Any:  # noqa: ANN401 - JSON
