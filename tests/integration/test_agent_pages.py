@@ -194,6 +194,8 @@ async def test_a_page_follows_its_agent_alone(pages: Pages) -> None:
 
 async def test_each_route_on_the_list_is_one_of_the_apis(pages: Pages) -> None:
     client = await pages.client(pages.one, await pages.token(pages.one))
+    # What asks a harness is refused at once then.
+    assert (await (await pages.hive.operator()).post(f"/api/agents/{pages.one}/stop")).is_success
     for path, methods in PAGE_ROUTES.items():
         for method in methods:
             async with client.stream(method, f"/api/{path}", json={"nonsense": 1}) as answer:

@@ -128,8 +128,8 @@ async def _serve(  # noqa: PLR0913 - what `run` was given
     limits: Limits | None,
     reload: tuple[asyncio.Event, Callable[[], HiveSettings]] | None,
 ) -> None:
-    os.umask(0o077)
     async with AsyncExitStack() as stack:
+        stack.callback(os.umask, os.umask(0o077))
         on_progress("opening the state directory")
         layout = Layout.of(settings).make()
         owner = StateDirOwner(layout.state)
