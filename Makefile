@@ -32,8 +32,15 @@ $(STAMP): python/requirements-dev.lock $(DEMO)
 demo: $(DEMO) ## three agents at work, without an account
 	@$(BIN)/hyperhive demo
 
-test: $(STAMP) ## the whole test suite
-	@$(BIN)/python -m pytest -c python/pyproject.toml --rootdir=. tests
+PYTEST := $(BIN)/python -m pytest -c python/pyproject.toml --rootdir=.
+# Those that start whole swarms, machines and browsers, beside all others: two halves of about the same length.
+LARGE  := tests/e2e tests/browser tests/nspawn tests/nix
+
+test: $(STAMP) ## the whole test suite, in two halves at a time
+	@said=$$(mktemp); $(PYTEST) -p no:cacheprovider $(LARGE) > "$$said" 2>&1 & large=$$!; \
+	  trap 'kill -INT $$large 2>/dev/null; rm -f "$$said"; exit 130' INT TERM; \
+	  status=0; $(PYTEST) tests $(LARGE:%=--ignore=%) || status=$$?; \
+	  wait $$large || status=$$?; cat "$$said"; rm -f "$$said"; exit $$status
 
 test-lowest: $(VENV)-lowest/.installed ## the test suite with the oldest supported versions
 	@$(VENV)-lowest/bin/python -m pytest -c python/pyproject.toml --rootdir=. -p no:cacheprovider tests/unit tests/integration
