@@ -294,6 +294,20 @@ class AuditAnswer(Answer):
     audit: list[AuditRow]
 
 
+class ConfigFile(Answer):
+    """A file of an agent's configuration."""
+
+    path: str
+    text: str
+
+
+class ConfigAnswer(Answer):
+    """`GET /api/agents/{n}/config`; `note` says why there is no more."""
+
+    files: list[ConfigFile] = Field(default_factory=list)
+    note: str | None = None
+
+
 class JournalAnswer(Answer):
     """`GET /api/agents/{n}/journal`: the last lines of what the harness printed, oldest first."""
 

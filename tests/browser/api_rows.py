@@ -30,11 +30,20 @@ def agent(name: str, state: str = "idle", **more: Any) -> dict[str, Any]:  # noq
         "statusText": None,
         "lastTurn": None,
         "usage": {},
+        "login": None,
+        "restartPending": False,
+        "operation": None,
         "problem": None,
         "origin": "declared",
         "wanted": "stopped" if state == "stopped" else "running",
         **more,
     }
+
+
+def tombstone(name: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    """A tombstone's row."""
+    kept = {"hasLogin": True, "sizeBytes": 48_300_000, "unread": 0}
+    return {"name": name, "since": at(seconds=1), "origin": "spawned", "declared": False, **kept, **more}
 
 
 def cut(message: dict[str, Any]) -> dict[str, Any]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 from scenario import populate
@@ -13,7 +15,7 @@ from stand_in import TOKEN, Hive, Server
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page
+    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Response
 
 try:
     from playwright.sync_api import sync_playwright
@@ -52,7 +54,7 @@ def server(hive: Hive) -> Iterator[Server]:
     made = Server(hive)
     made.start()
     yield made
-    made.stop()
+    made.stop(wait=False)
 
 
 @dataclass
@@ -79,6 +81,25 @@ class Dashboard:
         """Load the page and wait until it is live."""
         self.page.goto(f"{self.server.url}/{fragment}")
         self.live()
+
+    def open_agent(self, name: str, fragment: str = f"#token={TOKEN}") -> None:
+        """Load an agent's page below the dashboard and wait until it is live and has the record."""
+        self.page.goto(f"{self.server.url}/agents/{name}/{fragment}")
+        self.live()
+        self.page.locator(".earlier > :not(.problem)").first.wait_for(state="attached")
+
+    def first_load(self, path: str) -> dict[str, int]:
+        """What a page loads by itself, and the bytes of each file as gzip packs them."""
+        packed: dict[str, int] = {}
+
+        def keep(response: Response) -> None:
+            if "/api/" not in response.url:
+                packed[urlsplit(response.url).path] = len(gzip.compress(response.body()))
+
+        self.page.on("requestfinished", lambda request: keep(request.response()))
+        self.page.goto(f"{self.server.url}{path}")
+        self.live()
+        return packed
 
     def live(self) -> None:
         """Wait until what is shown is what is so."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from api_rows import agent, at
+from api_rows import agent, at, tombstone
 
 if TYPE_CHECKING:
     from stand_in import Hive
 
-SCRIPT: Final = "<script>alert('agent')</script><img src=x onerror=alert(1)><iframe srcdoc='<b>x</b>'></iframe>"
+SCRIPT: Final = (
+    '<script>window.executed=1;alert(1)</script><img src=x onerror="window.executed=1">'
+    "<iframe srcdoc='<script>parent.executed=1</script>'></iframe>"
+)
 ANSI: Final = "\x1b[31mred\x1b[0m \x1b]8;;http://example.invalid\x07link\x1b]8;;\x07 bell\x07 nul\x00 del\x7f c1\x9b31m"
 BIDI: Final = "safe \u202egnp.exe\u202c and \u2066isolated שלום without an end, then مرحبا \u200f right"
 LONG_LINE: Final = "x" * (60 * 1024)
@@ -23,7 +26,15 @@ def populate(hive: Hive) -> None:
     turn = {"endedAt": at(minutes=4), "ok": True, "durationMs": 42_300, "note": None}
     failed = {"endedAt": at(minutes=21), "ok": False, "durationMs": 3100, "note": "claude ended with code 1"}
     for row in (
-        agent("manager", "idle", role="manager", model="opus", lastTurn=turn, statusText="Watching the release"),
+        agent(
+            "manager",
+            "idle",
+            role="manager",
+            model="opus",
+            lastTurn=turn,
+            statusText="Watching the release",
+            usage={"turns": 31, "inputTokens": 5200, "outputTokens": 48_000, "costUsd": 1.94, "contextTokens": 45_210},
+        ),
         agent("alice", "thinking", since=at(seconds=47), unread=2, statusText="Bisecting the failing build of ffmpeg"),
         agent("bob", "needs_login", since=at(hours=2, minutes=12), unread=5),
         agent("carol", "stopped", since=at(days=1, hours=3), lastTurn=turn, model="haiku"),
@@ -82,6 +93,14 @@ def populate(hive: Hive) -> None:
     hive.arrive("manager", "alice", "How far are you?", sentAt=at(seconds=47), deliveries=1, state="held")
     hive.waiting = [
         {
+            "id": "crash-erin",
+            "kind": "crash",
+            "agent": "erin",
+            "since": at(hours=3, minutes=5),
+            "title": "erin crashed: its process ended with signal 9",
+            "ref": 1,
+        },
+        {
             "id": "w1",
             "kind": "needs_login",
             "agent": "bob",
@@ -106,6 +125,21 @@ def populate(hive: Hive) -> None:
             "ref": "dave",
         },
     ]
+    hive.ask(
+        "manager",
+        "Which channel gets 2.4 first?",
+        options=["stable", "unstable", "both at once"],
+        askedAt=at(minutes=11),
+        deadline=at(minutes=-49),
+        default="unstable",
+    )
+    hive.tombstones = [
+        tombstone("zed", since=at(days=2), unread=3),
+        tombstone("old-ci", since=at(days=9), hasLogin=False, sizeBytes=2048, declared=True),
+    ]
+    for action, subject in (("start", "alice"), ("destroy", "zed"), ("requeue", "message 7"), ("model", "manager")):
+        hive.decide(action, subject)
+    hive.journals["alice"] = [f"Nov 22 12:00:{n % 60:02} harness[1]: line {n}" for n in range(300)]
     log: list[tuple[str, dict[str, Any]]] = [
         ("session_new", {"text": "a new session"}),
         ("turn_start", {"from": "manager", "body": "The build of ffmpeg fails. Find the commit.", "unread": 1}),
@@ -122,6 +156,20 @@ def populate(hive: Hive) -> None:
         ("tool_call", {"id": "t3", "name": "Bash", "input": {"command": "nix build .#ffmpeg -L 2>&1 | tail -40"}}),
         ("tool_result", {"id": "t3", "content": LONG_LINE, "isError": True}),
         ("tool_call", {"id": "t4", "name": "Bash", "input": {"command": "git bisect bad && nix build .#ffmpeg"}}),
+        ("tool_result", {"id": "t4", "content": "ok"}),
+        (
+            "tool_call",
+            {
+                "id": "t5",
+                "name": "Edit",
+                "input": {
+                    "file_path": "/state/bisect.md",
+                    "old_string": "good: 12\nbad: 3\nleft: 9",
+                    "new_string": "good: 12\nbad: 4\nnext: 4f2a\nleft: 8",
+                },
+            },
+        ),
+        ("tool_result", {"id": "t5", "content": "The file /state/bisect.md has been updated."}),
     ]
     for kind, data in log:
         hive.happen("alice", kind, data)

@@ -9,18 +9,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
-from api_rows import agent, at, cut, streamed
+from api_rows import agent, at, cut, streamed, tombstone
 from scenario import populate
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, MutableMapping
@@ -30,6 +30,15 @@ if TYPE_CHECKING:
 
 PAGES: Final = Path(__file__).resolve().parents[2] / "python" / "hyperhive" / "web" / "pages"
 TOKEN: Final = "stand-in-token-0123456789-0123456789"
+PAGE_TOKEN: Final = "stand-in-page-token-of-one-agent-0123456789"
+#: The pages' files, read once: a test loads forty of them.
+STATIC: Final = {
+    path.relative_to(PAGES / "static").as_posix(): path.read_bytes()
+    for path in (PAGES / "static").rglob("*")
+    if path.is_file()
+}
+_TYPES: Final = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
+MODELS: Final = ("haiku", "sonnet", "opus")
 CSP: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -47,6 +56,13 @@ class Hive:
     waiting: list[dict[str, Any]] = field(default_factory=list)
     events: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    questions: dict[int, dict[str, Any]] = field(default_factory=dict)
+    tombstones: list[dict[str, Any]] = field(default_factory=list)
+    audit: list[dict[str, Any]] = field(default_factory=list)
+    journals: dict[str, list[str]] = field(default_factory=dict)
+    configs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    #: Where each agent's own page listens, by name.
+    pages: dict[str, str] = field(default_factory=dict)
     #: Requests in the order in which they came: method, path, body.
     requests: list[tuple[str, str, Any]] = field(default_factory=list)
     #: Answers for the next requests of a method and path, before anything is done.
@@ -55,7 +71,7 @@ class Hive:
     losses: set[tuple[str, str]] = field(default_factory=set)
     #: Paths that wait for `release` before they answer.
     held: dict[tuple[str, str], asyncio.Event] = field(default_factory=dict)
-    ring: list[tuple[int, str]] = field(default_factory=list)
+    ring: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
     streams: int = 0
     loop: asyncio.AbstractEventLoop | None = None
     news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -83,8 +99,7 @@ class Hive:
 
         def act() -> None:
             self.seq += 1
-            frame = json.dumps({"type": kind, "seq": self.seq, "data": data})
-            self.ring.append((self.seq, f"id: {self.epoch}.{self.seq}\ndata: {frame}\n\n"))
+            self.ring.append((self.seq, {"type": kind, "seq": self.seq, "data": data}))
             self.wake()
 
         self.on_loop(act)
@@ -139,6 +154,51 @@ class Hive:
         self.waiting = items
         self.emit("waiting", {"waiting": items})
 
+    def ask(self, asker: str, text: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+        """An agent asks the operator."""
+        number = len(self.questions) + 1
+        row = {
+            "id": number,
+            "asker": asker,
+            "to": "operator",
+            "text": text,
+            "options": [],
+            "multi": False,
+            "askedAt": at(),
+            "deadline": None,
+            "default": None,
+            "status": "open",
+            **more,
+        }
+        self.questions[number] = row
+        self.emit("question", row)
+        if row["to"] == "operator":
+            item = {"id": f"question-{number}", "kind": "question", "agent": asker, "since": row["askedAt"]}
+            item |= {"title": f"{asker} asks: {text[:120]}", "ref": number, "deadline": row["deadline"]}
+            self.wait_for_operator([*self.waiting, item])
+        return row
+
+    def settle_question(self, number: int, **change: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+        """A question was answered, cancelled or ran out."""
+        self.questions[number] = {**self.questions[number], "answeredAt": at(), **change}
+        self.emit("question", self.questions[number])
+        self.settle(f"question-{number}")
+        return self.questions[number]
+
+    def settle(self, item: str) -> None:
+        """Something waits no longer."""
+        self.wait_for_operator([one for one in self.waiting if one["id"] != item])
+
+    def warn(self, warnings: list[str]) -> None:
+        """Replace the warnings."""
+        self.warnings = warnings
+        self.emit("warnings", {"warnings": warnings})
+
+    def decide(self, action: str, subject: str, detail: str | None = None) -> None:
+        """Write a decision into the history."""
+        row = {"id": len(self.audit) + 1, "at": at(), "actor": "operator", "action": action, "subject": subject}
+        self.audit.append({**row, "detail": detail})
+
     def refuse_next(self, method: str, path: str, status: int = 409, **error: str) -> None:
         """Answer the next such request with an error, without doing anything."""
         content = {"code": "refused", "message": "not now", "hint": "try later", **error}
@@ -162,9 +222,32 @@ def error(status: int, code: str, message: str, hint: str = "") -> JSONResponse:
     return JSONResponse({"error": {"code": code, "message": message, "hint": hint}}, status)
 
 
-def create_app(hive: Hive) -> Starlette:
-    """The application around a hive."""
-    api = _Api(hive)
+_ACTIONS: Final = {
+    "start": "idle",
+    "stop": "stopped",
+    "restart": "starting",
+    "rebuild": "starting",
+    "pause": "paused",
+    "resume": "idle",
+    "cancel": "idle",
+    "kick": "idle",
+    "compact": "compacting",
+    "new-session": "idle",
+    "destroy": "",
+}
+
+
+def create_app(hive: Hive, alone: str | None = None) -> Starlette:
+    """The application around a hive: the dashboard, or one agent's page on a port of its own."""
+    api, agents = _Api(hive), _AgentApi(hive)
+    of_agent = [
+        Route("/state", agents.state),
+        Route("/stream", agents.stream),
+        Route("/events", agents.events),
+        Route("/messages", agents.messages, methods=["GET", "POST"]),
+        Route("/model", agents.model, methods=["POST"]),
+        Route("/login/{step}", agents.login, methods=["POST"]),
+    ]
     routes = [
         Route("/state", api.state),
         Route("/stream", api.stream),
@@ -172,35 +255,61 @@ def create_app(hive: Hive) -> Starlette:
         Route("/inbox", api.inbox),
         Route("/inbox/ack", api.ack, methods=["POST"]),
         Route("/dead-letters/{id:int}/{verb}", api.dead_letter, methods=["POST"]),
-        Route("/agents/{name}/events", api.events),
-        Route("/agents/{name}/{verb}", api.act, methods=["POST"]),
+        Route("/questions/{id:int}/{verb}", api.question, methods=["POST"]),
+        Route("/waiting/{id}/dismiss", api.dismiss, methods=["POST"]),
+        Route("/tombstones", api.tombstones),
+        Route("/tombstones/{name}/{verb}", api.tombstone, methods=["POST"]),
+        Route("/audit", api.audit),
+        Route("/agents/{name}/journal", api.journal),
+        Route("/agents/{name}/config", api.config),
+        Route("/agents/{name}/page-url", api.page_url),
+        Mount("/agents/{name}", routes=[*of_agent, Route("/{verb}", agents.act, methods=["POST"])]),
     ]
+    if alone:
+        routes = [*of_agent, Route("/{verb:str}", agents.act, methods=["POST"])]
 
     async def index(_request: Request) -> Response:
         return Response((PAGES / "index.html").read_bytes(), media_type="text/html")
 
+    async def static(request: Request) -> Response:
+        name = request.path_params["path"]
+        if name not in STATIC:
+            return Response(status_code=404)
+        return Response(STATIC[name], media_type=_TYPES[name.rpartition(".")[2]])
+
+    async def agent_page(request: Request) -> Response:
+        name = alone or request.path_params["name"]
+        base = "/api" if alone else f"/api/agents/{name}"
+        marked = re.sub(
+            r'data-api="[^"]*" data-agent="[^"]*"',
+            f'data-api="{base}" data-agent="{name}"',
+            (PAGES / "agent.html").read_text(),
+        )
+        return Response(marked, media_type="text/html")
+
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        hive.loop, hive.closing = asyncio.get_running_loop(), False
+        if not alone:
+            hive.loop, hive.closing = asyncio.get_running_loop(), False
         yield
 
     app = Starlette(
         routes=[
-            Route("/", index),
+            *([Route("/", agent_page)] if alone else [Route("/", index), Route("/agents/{name}/", agent_page)]),
             Mount("/api", routes=routes),
-            Mount("/static", StaticFiles(directory=PAGES / "static")),
+            Route("/static/{path:path}", static),
         ],
         lifespan=lifespan,
     )
-    app.add_middleware(_Guard, hive=hive)  # type: ignore[arg-type]
+    app.add_middleware(_Guard, hive=hive, alone=alone)  # type: ignore[arg-type]
     return app
 
 
 class _Guard:
     """Headers of every answer, the token, and what the tests prepared; plain ASGI, so that streams stay streams."""
 
-    def __init__(self, app: ASGIApp, hive: Hive) -> None:
-        self._app, self._hive = app, hive
+    def __init__(self, app: ASGIApp, hive: Hive, alone: str | None = None) -> None:
+        self._app, self._hive, self._alone = app, hive, alone
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -214,13 +323,15 @@ class _Guard:
                     (b"content-security-policy", CSP.encode()),
                     (b"x-content-type-options", b"nosniff"),
                     (b"referrer-policy", b"no-referrer"),
-                    (b"cache-control", b"no-store"),
                 ]
             await send(message)
 
         kind = (scope["method"], scope["path"])
         if scope["path"].startswith("/api/"):
-            if dict(scope["headers"]).get(b"authorization") != f"Bearer {TOKEN}".encode():
+            if self._alone:
+                scope["path_params"] = {"name": self._alone}
+            token = PAGE_TOKEN if self._alone else TOKEN
+            if dict(scope["headers"]).get(b"authorization") != f"Bearer {token}".encode():
                 await error(401, "unauthorized", "the token is wrong")(scope, receive, with_headers)
                 return
             if kind in self._hive.held:
@@ -266,10 +377,14 @@ class _Api:
                 "agents": list(hive.agents.values()),
                 "messages": hive.messages[::-1][:100],
                 "waiting": hive.waiting,
+                "questions": [row for row in hive.questions.values() if row["status"] == "open"],
             }
         )
 
     async def stream(self, request: Request) -> Response:
+        return self._stream(request, lambda _frame: True)
+
+    def _stream(self, request: Request, wanted: Callable[[dict[str, Any]], bool]) -> Response:
         hive = self._hive
         since, epoch = int(request.query_params["since"]), request.query_params["epoch"]
 
@@ -284,9 +399,10 @@ class _Api:
                 while not hive.closing:
                     news = hive.news
                     fresh = [(seq, text) for seq, text in hive.ring if seq > at_seq]
-                    for seq, text in fresh:
-                        yield text
+                    for seq, frame in fresh:
                         at_seq = seq
+                        if wanted(frame):
+                            yield f"id: {hive.epoch}.{seq}\ndata: {json.dumps(frame)}\n\n"
                     if not fresh:
                         await news.wait()
             finally:
@@ -344,27 +460,148 @@ class _Api:
         self._hive.wait_for_operator([item for item in self._hive.waiting if item["ref"] != number])
         return JSONResponse({"ok": True})
 
+    async def question(self, request: Request) -> Response:
+        body = await self._body(request)
+        hive, number, verb = self._hive, request.path_params["id"], request.path_params["verb"]
+        row = hive.questions[number]
+        if row["status"] != "open":
+            return error(409, "wrong_state", f"question {number} was {row['status']} by {row.get('answeredBy')}")
+        if verb == "cancel":
+            return JSONResponse(hive.settle_question(number, status="cancelled", answeredBy="operator"))
+        answer = ", ".join([*body["choices"], *([body["text"]] if body["text"] else [])])
+        hive.decide("answer", f"question {number}", answer)
+        return JSONResponse(hive.settle_question(number, status="answered", answer=answer, answeredBy="operator"))
+
+    async def dismiss(self, request: Request) -> Response:
+        await self._body(request)
+        self._hive.settle(request.path_params["id"])
+        return JSONResponse({"ok": True})
+
+    async def tombstones(self, _request: Request) -> Response:
+        return JSONResponse({"tombstones": self._hive.tombstones})
+
+    async def tombstone(self, request: Request) -> Response:
+        body = await self._body(request)
+        hive, name, verb = self._hive, request.path_params["name"], request.path_params["verb"]
+        if verb == "purge" and body["name"] != name:
+            return error(422, "malformed", "the name in the body is another one")
+        hive.tombstones = [one for one in hive.tombstones if one["name"] != name]
+        if verb == "revive":
+            hive.change_agent(name, state="starting")
+        hive.decide(verb, name)
+        return JSONResponse({"id": 1, "agent": name, "kind": verb, "status": "done", "endedAt": at()})
+
+    async def audit(self, request: Request) -> Response:
+        before, limit = int(request.query_params.get("before", 1 << 60)), int(request.query_params.get("limit", 200))
+        return JSONResponse({"audit": [row for row in reversed(self._hive.audit) if row["id"] < before][:limit]})
+
+    async def journal(self, request: Request) -> Response:
+        self._hive.requests.append(("GET", request.scope["path"], None))
+        lines = self._hive.journals.get(request.path_params["name"], [])
+        return JSONResponse({"lines": lines[-int(request.query_params.get("lines", 200)) :]})
+
+    async def config(self, request: Request) -> Response:
+        nothing = {"files": [], "note": "It has no configuration of its own yet."}
+        return JSONResponse(self._hive.configs.get(request.path_params["name"], nothing))
+
+    async def page_url(self, request: Request) -> Response:
+        return JSONResponse({"url": self._hive.pages[request.path_params["name"]]})
+
+
+class _AgentApi(_Api):
+    """What is served on one agent's page, and below `/agents/{name}` of the dashboard."""
+
+    async def state(self, request: Request) -> Response:
+        hive, name = self._hive, request.path_params["name"]
+        mine = [message for message in reversed(hive.messages) if name in {message["from"], message["to"]}]
+        return JSONResponse(
+            {
+                "epoch": hive.epoch,
+                "seq": hive.seq,
+                "hive": {"name": "apiary", "version": "0.1.0", "runtime": "bubblewrap"},
+                "operator": {"name": "Ada"},
+                "warnings": hive.warnings,
+                "agent": hive.agents[name],
+                "messages": mine[:100],
+                "questions": [
+                    row for row in hive.questions.values() if row["asker"] == name and row["status"] == "open"
+                ],
+            }
+        )
+
+    async def stream(self, request: Request) -> Response:
+        name = request.path_params["name"]
+
+        def wanted(frame: dict[str, Any]) -> bool:
+            kind, data = frame["type"], frame["data"]
+            return kind == "resync" or (
+                kind in {"agent", "message", "event", "question", "operation"}
+                and name in {data.get(key) for key in ("name", "agent", "from", "to", "asker")}
+            )
+
+        return self._stream(request, wanted)
+
     async def events(self, request: Request) -> Response:
         query = request.query_params
         log = self._hive.events.get(request.path_params["name"], [])
         found = [event for event in reversed(log) if event["seq"] < int(query.get("before", 1 << 60))]
         return JSONResponse({"events": found[: int(query.get("limit", 100))]})
 
+    async def messages(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        if request.method == "POST":
+            keys, body = self._hive.keys, await self._body(request)
+            if body["idempotencyKey"] not in keys:
+                message = self._hive.arrive("operator", name, body["body"])
+                keys[body["idempotencyKey"]] = {"id": message["id"], "recipients": [name]}
+            return JSONResponse(keys[body["idempotencyKey"]], 201)
+        query = request.query_params
+        found = [
+            message
+            for message in reversed(self._hive.messages)
+            if message["id"] < int(query.get("before", 1 << 60)) and name in {message["from"], message["to"]}
+        ]
+        return JSONResponse({"messages": found[: int(query.get("limit", 100))]})
+
+    async def model(self, request: Request) -> Response:
+        body, name = await self._body(request), request.path_params["name"]
+        if body["model"] not in MODELS:
+            return error(422, "malformed", f"there is no model {body['model']!r}", f"There are: {', '.join(MODELS)}")
+        self._hive.change_agent(name, model=body["model"])
+        return JSONResponse({"id": 1, "agent": name, "kind": "model", "status": "done", "endedAt": at()})
+
+    async def login(self, request: Request) -> Response:
+        """Takes the step; what follows is the test's to tell."""
+        await self._body(request)
+        phase = {"start": "starting", "code": "checking", "cancel": "cancelled"}[request.path_params["step"]]
+        self._hive.change_agent(request.path_params["name"], login={"phase": phase, "since": at()})
+        return JSONResponse({"ok": True})
+
     async def act(self, request: Request) -> Response:
         await self._body(request)
-        name, verb = request.path_params["name"], request.path_params["verb"]
-        if name not in self._hive.agents:
+        hive, name, verb = self._hive, request.path_params["name"], request.path_params["verb"]
+        if name not in hive.agents:
             return error(404, "unknown_agent", f"there is no agent {name!r}")
-        state = {"start": "idle", "stop": "stopped", "restart": "starting", "cancel": "idle"}[verb]
-        self._hive.change_agent(name, state=state, wanted="stopped" if verb == "stop" else "running")
-        return JSONResponse({"id": 1, "agent": name, "kind": verb, "status": "running", "startedAt": at()}, 202)
+        if verb not in _ACTIONS:
+            return error(404, "not_found", f"there is no action {verb!r}")
+        ended = {"id": 1, "agent": name, "kind": verb, "status": "done", "startedAt": at(), "endedAt": at()}
+        hive.decide(verb, name)
+        if verb == "destroy":
+            hive.tombstones.append(tombstone(name))
+            hive.remove_agent(name)
+            return JSONResponse(ended)
+        if verb in {"compact", "new-session"} and hive.agents[name]["state"] == "thinking":
+            return error(409, "wrong_state", f"{name} is thinking", "Cancel the turn or wait for its end")
+        wanted = {"stop": "stopped", "pause": "paused"}.get(verb, "running")
+        hive.change_agent(name, state=_ACTIONS[verb], wanted=wanted)
+        return JSONResponse({**ended, "status": "running", "endedAt": None}, 202)
 
 
 class Server:
     """The stand-in on a port of its own, in a thread of its own; it can be stopped and started again."""
 
-    def __init__(self, hive: Hive, port: int = 0) -> None:
-        self.hive, self.port = hive, port
+    def __init__(self, hive: Hive, port: int = 0, alone: str | None = None) -> None:
+        self.hive, self.port, self.alone = hive, port, alone
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
 
@@ -376,7 +613,11 @@ class Server:
     def start(self) -> None:
         """Listen; returns when connections are taken."""
         config = uvicorn.Config(
-            create_app(self.hive), host="127.0.0.1", port=self.port, log_level="error", timeout_graceful_shutdown=1
+            create_app(self.hive, self.alone),
+            host="127.0.0.1",
+            port=self.port,
+            log_level="error",
+            timeout_graceful_shutdown=1,
         )
         server = uvicorn.Server(config)
         listening = config.bind_socket()
@@ -390,21 +631,27 @@ class Server:
             started.set()
             await task
 
-        self._thread = threading.Thread(target=lambda: asyncio.run(serve()), name="stand-in", daemon=True)
-        self._thread.start()
         self._server = server
+        if self.alone:
+            # Streams of one hive belong to one loop.
+            assert self.hive.loop is not None
+            asyncio.run_coroutine_threadsafe(serve(), self.hive.loop)
+        else:
+            self._thread = threading.Thread(target=lambda: asyncio.run(serve()), name="stand-in", daemon=True)
+            self._thread.start()
         if not started.wait(10):
             msg = "the stand-in did not start"
             raise TimeoutError(msg)
 
-    def stop(self) -> None:
-        """End every connection and the server."""
-        if self._server is None or self._thread is None:
+    def stop(self, *, wait: bool = True) -> None:
+        """End every connection and the server; at the end of a test nobody has to wait for that."""
+        if self._server is None:
             return
         self.hive.closing = True
         self.hive.on_loop(self.hive.wake)
         self._server.should_exit = True
-        self._thread.join(10)
+        if self._thread is not None and wait:
+            self._thread.join(10)
         self._server = self._thread = None
 
 

@@ -59,3 +59,13 @@ async def test_a_cancelled_caller_leaves_nothing_running(tmp_path: Path) -> None
         await task
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+async def test_a_program_that_floods_and_is_given_up_ends(tmp_path: Path) -> None:
+    task = asyncio.create_task(run_program("sh", "-c", f"touch {tmp_path}/began; exec cat /dev/zero", seconds=60))
+    while not (tmp_path / "began").exists():  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(0.01)
+    task.cancel()
+    async with asyncio.timeout(20):
+        with pytest.raises(asyncio.CancelledError):
+            await task

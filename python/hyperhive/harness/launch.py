@@ -164,5 +164,6 @@ async def _help(program: str) -> str:
     finally:
         if process.returncode is None:
             process.kill()
-            await process.wait()
+            # To the end of its output: with more of it than asyncio buffers, waiting alone would never end.
+            await asyncio.shield(process.communicate())
     return output.decode(errors="replace")

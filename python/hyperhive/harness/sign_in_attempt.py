@@ -161,7 +161,8 @@ class Attempt:
             async with asyncio.timeout(_TERMINATE):
                 await process.wait()
         processes.kill(found)
-        await process.wait()
+        # To the end of its output: with more of it than asyncio buffers, waiting alone would never end.
+        await process.communicate()
 
     def _signed_in(self) -> bool:
         return stored_mark(self._settings) not in {None, self._before}

@@ -82,9 +82,12 @@ async def run_program(*command: str, seconds: float) -> Done:
         raise HiveError("operation_failed", msg, "Look at the journal, then try again") from None
     finally:
         _end(process)
+        # Read on meanwhile: with more output than asyncio buffers, waiting would never end.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS):
+                await asyncio.shield(process.wait())
         out.cancel()
         err.cancel()
-        await asyncio.shield(process.wait())
 
 
 def _end(process: asyncio.subprocess.Process) -> None:

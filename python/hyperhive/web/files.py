@@ -3,11 +3,11 @@
 # FastAPI reads the annotations of its routes at run time, so what they name is imported for real.
 import re
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
-from starlette.responses import FileResponse, HTMLResponse, RedirectResponse
+from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from hyperhive.names import check_agent_name
@@ -18,9 +18,19 @@ _HEADERS: Final = {"Cache-Control": "no-cache"}
 _FILLED: Final = re.compile(r'\bdata-(api|agent)="[^"]*"')
 
 
+class _Static(StaticFiles):
+    """Modules of one version must not meet those of another in a browser's cache."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:  # noqa: ANN401 - what Starlette passes
+        """The file, to be asked for anew each time."""
+        response = super().file_response(*args, **kwargs)
+        response.headers.update(_HEADERS)
+        return response
+
+
 def add_pages(app: FastAPI) -> None:
     """Serve the dashboard at `/`, an agent's page below `/agents/`, and the modules of both below `/static/`."""
-    app.mount("/static", StaticFiles(directory=_PAGES / "static"), name="static")
+    app.mount("/static", _Static(directory=_PAGES / "static"), name="static")
 
     @app.get("/", include_in_schema=False)
     async def dashboard() -> FileResponse:

@@ -17,6 +17,7 @@ from hyperhive.shapes import (
     AgentRow,
     AgentsAnswer,
     AuditAnswer,
+    ConfigAnswer,
     EventsAnswer,
     JournalAnswer,
     MessagesAnswer,
@@ -113,6 +114,12 @@ def _add_agents(app: FastAPI, hive: Hive) -> None:
         """What happened in an agent's turns, newest first."""
         rows = await hive.store.read(events.page, hive.lifecycle.find(name).name, before, limit)
         return EventsAnswer(events=[views.event_row(row) for row in rows])
+
+    @app.get("/api/agents/{name}/config")
+    async def config(name: str) -> ConfigAnswer:
+        """The files that an agent's system is made of; none of them is kept by the hive yet."""
+        hive.lifecycle.find(name)
+        return ConfigAnswer(files=[], note="This hive keeps no configuration of its agents; the settings have it.")
 
     @app.get("/api/agents/{name}/journal")
     async def journal(name: str, lines: Annotated[int, Query(ge=1, le=10_000)] = 100) -> JournalAnswer:

@@ -31,18 +31,20 @@ export function useAction() {
 
 /** A button that stays where it is and keeps the focus while it is not to be pressed: `aria-disabled`, not `disabled`. */
 export const Button = ({ off = false, class: name = "", onPress, children, ...rest }) =>
-  html`<button type="button" class=${name} aria-disabled=${String(off)} onClick=${() => off || onPress()} ...${rest}>
+  html`<button type="button" class=${name} aria-disabled=${String(Boolean(off))} onClick=${() => off || onPress()} ...${rest}>
     ${children}
   </button>`;
 
 /** A button for what cannot be taken back: it asks once more, in its own place. */
-export function SureButton({ question, onPress, children, ...rest }) {
+export function SureButton({ question, class: name = "", onPress, children, ...rest }) {
   const [asked, setAsked] = useState(false);
   const press = () => {
     setAsked(!asked);
     if (asked) onPress();
   };
-  return html`<${Button} ...${rest} class=${asked ? "danger" : ""} onPress=${press} onBlur=${() => setAsked(false)}>
+  // Not at once: the button gets narrower, and must not pull away the one that is being pressed beside it.
+  const left = () => setTimeout(() => setAsked(false), 300);
+  return html`<${Button} ...${rest} class=${asked ? "danger" : name} onPress=${press} onBlur=${left}>
     ${asked ? question : children}
   <//>`;
 }

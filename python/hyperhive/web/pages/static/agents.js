@@ -1,90 +1,101 @@
-// The agents: one card each with what the hive observed, since when, and what can be asked of it.
+// The agents: one dense row each with what the hive observed, since when, and what it does; all else opens below it.
 
 import { act } from "./api.js";
 import { Button, Problem, useAction } from "./actions.js";
-import { summaryOf } from "./events.js";
+import { Operation, StateBadge, operationOf } from "./agent-facts.js";
 import { Name } from "./names.js";
-import { Still, html } from "./page.js";
-import { Inline } from "./text.js";
+import { Still, html, later, still } from "./page.js";
+import { summaryOf } from "./summary.js";
+import { Inline, firstLine } from "./text.js";
 import { Age, took } from "./time.js";
 import { linkTo } from "./view.js";
 
+const Drawer = later(() => import("./drawer.js"), "Drawer");
+
 const BUSY = new Set(["thinking", "compacting"]);
-const wordOf = (state) => String(state).replaceAll("_", " ");
+/** States in the order in which they are counted: what needs somebody first. */
+const ORDER = ["failed", "unreachable", "needs_login", "over_budget", "rate_limited", "paused", "thinking", "compacting", "starting", "idle", "stopped"];
 
-/** The observed state: a colour and a word. */
-export const StateBadge = ({ state }) =>
-  html`<span class="badge state-${String(state).replace(/[^a-z_]/g, "")}"><span class="dot" aria-hidden="true"></span>${wordOf(state)}</span>`;
-
-const operationOf = ({ operation }) => (operation && !operation.endedAt ? operation.kind : null);
-
-/** What may be asked of an agent now, and whether that is under way. */
-export function AgentButtons({ agent, session }) {
-  const [run, pending, error, forget] = useAction();
-  const { name, state } = agent;
-  const operation = operationOf(agent);
-  const off = Boolean(pending || operation);
-  const down = state === "stopped" || state === "failed";
-  const button = (verb, word, doing) =>
-    html`<${Button} key=${verb} off=${off} aria-label=${`${word} ${name}`} onPress=${() => run(verb, () => session.do(() => act(name, verb)))}>
-      ${pending === verb ? `${doing}…` : word}
-    <//>`;
-  return html`<div class="agent-actions">
-    <div class="buttons">
-      ${state === "thinking" && button("cancel", "Cancel", "Cancelling")}
-      ${down && state === "stopped" ? button("start", "Start", "Starting") : button("restart", "Restart", "Restarting")}
-      ${state !== "stopped" && button("stop", "Stop", "Stopping")}
-      ${operation && html`<span class="muted small" role="status">${operation} under way</span>`}
-    </div>
-    <${Problem} error=${error} onForget=${forget} />
-  </div>`;
-}
-
-/** How the last turn ended. */
-export const LastTurn = ({ turn }) =>
+/** The last turn in as few characters as a row has. */
+const Turn = ({ turn }) =>
   turn &&
-  html`<span class=${turn.ok ? "" : "problem"}>
-    last turn ${turn.ok ? "well" : "failed"}${turn.durationMs ? html` in ${took(turn.durationMs)}` : ""},${" "}
-    <${Age} at=${turn.endedAt} /> ago${turn.note && html`: <${Inline} text=${turn.note} />`}
+  html`<span class="turn ${turn.ok ? "" : "problem"}" title=${`Last turn ${turn.ok ? "ended well" : "failed"}${turn.note ? `: ${firstLine(turn.note)}` : ""}`}>
+    <span aria-hidden="true">${turn.ok ? "✓" : "✗"}</span><span class="unseen">last turn ${turn.ok ? "well" : "failed"}</span> ${turn.durationMs ? took(turn.durationMs) : ""}
+    <span class="muted"> · <${Age} at=${turn.endedAt} /></span>
   </span>`;
 
-class AgentCard extends Still {
-  render({ agent, latest, failure, open, session }) {
-    const { name, role, state, since, model, unread, statusText, problem, lastTurn, wanted } = agent;
-    const doing = BUSY.has(state) ? summaryOf(latest) : null;
-    return html`<li class="agent card ${open ? "open" : ""}" data-agent=${name} data-state=${state}>
-      <div class="agent-head">
-        <a class="agent-link" href=${linkTo("agent", name)} aria-current=${open ? "true" : undefined}><${Name} name=${name} /></a>
-        ${role === "manager" && name !== "manager" && html`<span class="muted small">manager</span>`}
-        <span class="muted small model"><${Inline} text=${model ?? ""} /></span>
-        <${StateBadge} state=${state} />
-        <span class="muted small since"><${Age} at=${since} /></span>
+/** What a row says: what went wrong, else what the agent does, else what it says of itself. */
+function Says({ agent, latest, failure }) {
+  if (failure) return html`<span class="problem" role="alert"><${Inline} text=${failure} /></span>`;
+  if (agent.problem) return html`<span class="problem"><${Inline} text=${firstLine(agent.problem)} /></span>`;
+  const doing = BUSY.has(agent.state) ? summaryOf(latest) : null;
+  return html`
+    ${agent.statusText && html`<span class="status"><${Inline} text=${firstLine(agent.statusText)} /></span>`}
+    ${doing && html`<span class="doing"><span class="kind">${doing.word}</span> <${Inline} text=${doing.text} /></span>`}
+  `;
+}
+
+function CancelButton({ agent, session }) {
+  const [run, pending, error, forget] = useAction();
+  return html`<${Button} class="quiet cancel" off=${pending || operationOf(agent)} aria-label=${`Cancel the turn of ${agent.name}`} onPress=${() => run("cancel", () => session.do(() => act(agent.name, "cancel")))}>
+      <span aria-hidden="true">■</span>
+    <//>
+    <${Problem} error=${error} onForget=${forget} />`;
+}
+
+class AgentRow extends Still {
+  state = { open: false };
+
+  toggle = () => this.setState(({ open }) => ({ open: !open }));
+
+  render({ agent, latest, failure, shown, session }, { open }) {
+    const { name, role, state, since, model, unread, lastTurn, wanted } = agent;
+    return html`<li class="agent ${shown ? "shown-agent" : ""} ${open ? "open" : ""}" data-agent=${name} data-state=${state}>
+      <div class="agent-row">
+        <${StateBadge} state=${state} since=${since} />
+        <span class="who">
+          <a class="agent-link" href=${linkTo("agent", name)} aria-current=${shown ? "true" : undefined}><${Name} name=${name} /></a>
+          ${role === "manager" && name !== "manager" && html`<span class="muted small">manager</span>`}
+        </span>
+        <span class="under">
+          <span class="model muted" title="model"><${Inline} text=${model ?? ""} /></span>
+          <span class="says"><${Says} agent=${agent} latest=${latest} failure=${failure} /></span>
+          <span class="marks">
+            <${Operation} agent=${agent} />
+            ${wanted && wanted !== "running" && wanted !== state && html`<span class="muted">wanted: ${wanted}</span>`}
+            ${unread > 0 && html`<span class="count" title=${`${unread} unread`}>${unread}<span class="unseen"> unread</span></span>`}
+            <${Turn} turn=${lastTurn} />
+          </span>
+        </span>
+        ${state === "thinking" && html`<${CancelButton} agent=${agent} session=${session} />`}
+        <button type="button" class="quiet more" aria-expanded=${String(open)} aria-label=${`More about ${name}`} onClick=${this.toggle}>
+          <span class="turner" aria-hidden="true">▸</span>
+        </button>
       </div>
-      ${statusText && html`<p class="status"><${Inline} text=${statusText} /></p>`}
-      ${doing && html`<p class="doing small"><span class="kind">${doing.word}</span> <${Inline} text=${doing.text} /></p>`}
-      ${problem && html`<p class="problem small"><${Inline} text=${problem} /></p>`}
-      ${failure && html`<p class="problem small" role="alert"><${Inline} text=${failure} /></p>`}
-      <div class="agent-foot">
-        <p class="facts muted small">
-          ${unread > 0 && html`<span class="unread">${unread} unread</span>`}
-          ${wanted && wanted !== "running" && wanted !== state && html`<span>wanted: ${wanted}</span>`}
-          <${LastTurn} turn=${lastTurn} />
-        </p>
-        <${AgentButtons} agent=${agent} session=${session} />
-      </div>
+      ${open && html`<${Drawer} agent=${agent} failure=${failure} session=${session} />`}
     </li>`;
   }
 }
 
-export function Agents({ agents, latest, failures, opened, session }) {
+/** How many agents are in which state. */
+function Counts({ agents }) {
+  const counts = new Map();
+  for (const { state } of agents) counts.set(state, (counts.get(state) ?? 0) + 1);
+  const rank = (state) => (ORDER.includes(state) ? ORDER.indexOf(state) : -1);
+  const sorted = [...counts].sort(([a], [b]) => rank(a) - rank(b));
+  return html`<span class="counts">${sorted.map(([state, count]) => html`<${StateBadge} key=${state} state=${`${count} ${state}`} kind=${state} />`)}</span>`;
+}
+
+/** Properties: `agents` in their order, `latest` events and `failures` by name, `shown` whose events are open. */
+export const Agents = still(({ agents, latest, failures, shown, session }) => {
   return html`<section class="agents" aria-labelledby="agents-title">
-    <h2 id="agents-title">Agents <span class="muted">${agents.length}</span></h2>
-    ${agents.length === 0 && html`<p class="muted nothing">No agent is declared yet.</p>`}
+    <h2 id="agents-title">Agents <span class="muted">${agents.length}</span> ${agents.length > 1 && html`<${Counts} agents=${agents} />`}</h2>
+    ${agents.length === 0 && html`<p class="muted nothing">No agent is declared yet: <code>services.hyperhive.agents</code> on NixOS, <code>agents</code> in the file of <code>hyperhive up</code>.</p>`}
     <ul class="plain">
       ${agents.map(
         (agent) =>
-          html`<${AgentCard} key=${agent.name} agent=${agent} latest=${latest[agent.name]} failure=${failures[agent.name]} open=${agent.name === opened} session=${session} />`,
+          html`<${AgentRow} key=${agent.name} agent=${agent} latest=${latest[agent.name]} failure=${failures[agent.name]} shown=${agent.name === shown} session=${session} />`,
       )}
     </ul>
   </section>`;
-}
+});

@@ -1,8 +1,9 @@
-// The operator API: one function per route that the page uses, and one shape of error. Nothing else calls fetch.
+// The operator API: one function per route that the pages use, and one shape of error. Nothing else calls fetch.
 
+import { AGENT, API } from "./place.js";
 import { token } from "./token.js";
 
-const BASE = new URL(`${document.documentElement.dataset.api ?? "api"}/`, document.baseURI);
+const BASE = new URL(`${API}/`, document.baseURI);
 
 /** What went wrong: a sentence, and what to do next. `code` is stable; `status` 0 is a hive that did not answer. */
 export class ApiError extends Error {
@@ -70,11 +71,16 @@ const query = (values) =>
   new URLSearchParams(Object.entries(values).filter(([, value]) => value !== undefined && value !== null)).toString();
 const segment = encodeURIComponent;
 
-/** The snapshot; `now` is the hive's clock as its answer has it, or null. */
+/** Where an agent's routes begin: on its own page, at the base. */
+const of = (agent) => (AGENT ? "" : `agents/${segment(agent)}/`);
+
+/** The snapshot, of either page in the dashboard's shape; `now` is the hive's clock as its answer has it, or null. */
 export async function getState(signal) {
   const response = await call("GET", "state", { signal });
   const date = Date.parse(response.headers.get("date") ?? "");
-  return { ...(await response.json()), now: Number.isNaN(date) ? null : date };
+  const state = await response.json();
+  if (AGENT) Object.assign(state, { agents: [state.agent], waiting: [] });
+  return { ...state, now: Number.isNaN(date) ? null : date };
 }
 
 /** The stream of everything after `seq`, as a Response whose body goes on. */
@@ -90,26 +96,69 @@ export async function getMessage(id) {
   return messages[0]?.id === id ? messages[0] : null;
 }
 
+/**
+ * A new idempotency key. Not randomUUID: that exists in secure contexts only, and a hive is often looked at over plain
+ * http in a home network.
+ */
+export const newKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+
 /** Accepted means on disk; the same idempotency key never makes a second message. */
 export const sendMessage = (message) => json("POST", "messages", { body: message });
 
-/**
- * Asks something of an agent. Resolves when it is done, or goes on; the stream says how it ends.
- * @param {"start"|"stop"|"restart"|"kick"|"cancel"} verb
- */
-export async function act(agent, verb) {
-  const operation = await json("POST", `agents/${segment(agent)}/${segment(verb)}`);
-  if (operation?.status === "failed") throw new ApiError(200, "failed", operation.error ?? `${verb} failed`);
+async function operation(path, body) {
+  const row = await json("POST", path, { body });
+  if (row?.status === "failed") throw new ApiError(200, "failed", row.error ?? `${row.kind ?? "it"} failed`);
+  return row;
 }
 
-/** An agent's events, newest first: `{events}`. */
-export const getEvents = (agent, filter) => json("GET", `agents/${segment(agent)}/events?${query(filter)}`);
+/**
+ * Asks something of an agent. Resolves when it is done, or goes on; the stream says how it ends.
+ * @param {"start"|"stop"|"restart"|"rebuild"|"pause"|"resume"|"destroy"|"kick"|"cancel"|"compact"|"new-session"} verb
+ */
+export const act = (agent, verb) => operation(`${of(agent)}${segment(verb)}`);
 
-/** What waits to be read by the operator: `{messages, unread}`. */
-export const getInbox = (signal) => json("GET", "inbox", { signal });
+/** Which model the next turn uses. */
+export const setModel = (agent, model) => operation(`${of(agent)}model`, { model });
+
+/** @param {"start"|"code"|"cancel"} step of signing in; what follows is told by the agent's row */
+export const login = (agent, step, body = {}) => json("POST", `${of(agent)}login/${step}`, { body });
+
+/** An agent's events, newest first: `{events}`. */
+export const getEvents = (agent, filter) => json("GET", `${of(agent)}events?${query(filter)}`);
+
+/** The last lines of what an agent's harness printed, oldest first: `{lines}`. */
+export const getJournal = (agent, lines, signal) => json("GET", `${of(agent)}journal?${query({ lines })}`, { signal });
+
+/** What an agent is configured by: `{files, note}`. */
+export const getConfig = (agent) => json("GET", `${of(agent)}config`);
+
+/** The address of an agent's own page, with the token for it: `{url}`. */
+export const getPageUrl = (agent) => json("GET", `${of(agent)}page-url`);
+
+/** What waits to be read by the operator: `{messages}`. */
+export const getInbox = (signal) => (AGENT ? { messages: [] } : json("GET", "inbox", { signal }));
 
 /** @param {number[]} ids */
 export const ackInbox = (ids) => json("POST", "inbox/ack", { body: { ids } });
 
 /** @param {"requeue"|"discard"} verb */
 export const settleDeadLetter = (id, verb) => json("POST", `dead-letters/${segment(id)}/${segment(verb)}`);
+
+/** @param {{choices: string[], text: string}} answer */
+export const answerQuestion = (id, answer) => json("POST", `questions/${segment(id)}/answer`, { body: answer });
+
+export const cancelQuestion = (id) => json("POST", `questions/${segment(id)}/cancel`, { body: {} });
+
+/** Takes what was only to be seen off the list of what waits. */
+export const dismiss = (id) => json("POST", `waiting/${segment(id)}/dismiss`, { body: {} });
+
+/** Agents that are no more: `{tombstones}`. */
+export const getTombstones = () => json("GET", "tombstones");
+
+export const revive = (name) => operation(`tombstones/${segment(name)}/revive`, {});
+
+/** Wipes what is kept of an agent; asks for its name, because nothing brings that back. */
+export const purge = (name, typed) => operation(`tombstones/${segment(name)}/purge`, { name: typed });
+
+/** Who decided what, newest first: `{audit}`. */
+export const getAudit = (filter) => json("GET", `audit?${query(filter)}`);

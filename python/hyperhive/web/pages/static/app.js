@@ -1,27 +1,35 @@
 // The dashboard: puts the parts together and decides which of them are looked at. Every view stays mounted, because
 // what is out of sight must keep its scroll position, its opened sections and what was typed.
 
-import { AgentView } from "./agent-view.js";
 import { Agents } from "./agents.js";
 import { Announcer } from "./announce.js";
 import { Compose } from "./compose.js";
+import { Graves } from "./graves.js";
 import { Header } from "./header.js";
 import { Inbox } from "./inbox.js";
 import { Messages } from "./messages.js";
 import { Name } from "./names.js";
-import { Component, html, render } from "./page.js";
+import { Notifications } from "./notifications.js";
+import { Notifier } from "./notify.js";
+import { Component, html, later, render } from "./page.js";
 import { Session } from "./session.js";
-import { SignIn } from "./signin.js";
 import { Store, agentsOf, isUnread } from "./store.js";
 import { takeFromAddress } from "./token.js";
 import { currentView, goTo, linkTo, watchView } from "./view.js";
 import { Waiting } from "./waiting.js";
+
+const AgentView = later(() => import("./agent-view.js"), "AgentView");
+const History = later(() => import("./history.js"), "History");
+const SignIn = later(() => import("./signin.js"), "SignIn");
 
 const WIDE = matchMedia("(min-width: 60rem)");
 
 class App extends Component {
   state = { known: this.props.store.state, view: currentView(), opened: "", filter: "", jump: 0, wide: WIDE.matches };
   #compose = null;
+  #notifier = new Notifier();
+  #history = false; // stays once it was looked at
+  #agents = { of: null, list: [] };
 
   constructor(props) {
     super(props);
@@ -32,7 +40,10 @@ class App extends Component {
 
   componentDidMount() {
     const { store, session } = this.props;
-    store.subscribe((known) => this.setState({ known }));
+    store.subscribe((known) => {
+      this.#notifier.look(known);
+      this.setState({ known });
+    });
     WIDE.addEventListener("change", () => this.setState({ wide: WIDE.matches }));
     watchView(this.#look, () => session.start());
     session.start();
@@ -48,6 +59,12 @@ class App extends Component {
     else if (view.name === "messages") this.setState({ view, filter: view.agent });
     else this.setState({ view });
   };
+
+  /** The same list for the same agents, so that what shows them can tell. */
+  #sorted(known) {
+    if (this.#agents.of !== known.agents) this.#agents = { of: known.agents, list: agentsOf(known) };
+    return this.#agents.list;
+  }
 
   #title() {
     const { hive, waiting, inbox } = this.state.known;
@@ -67,7 +84,8 @@ class App extends Component {
 
   render({ session }, { known, view, opened, filter, jump, wide }) {
     if (known.phase === "signin") return html`<${SignIn} refusal=${known.refusal} session=${session} />`;
-    const agents = agentsOf(known);
+    const agents = this.#sorted(known);
+    const names = agents.map(({ name }) => name);
     const unread = Object.values(known.inbox).filter(isUnread).length;
     // A wide window has the swarm beside everything else; a narrow one shows one view at a time.
     const shown = view.name === "" || (wide && view.name === "swarm") ? (wide ? "messages" : "swarm") : view.name;
@@ -85,19 +103,36 @@ class App extends Component {
         ${!wide && tab("swarm", "", "Swarm", known.waiting.length, shown === "swarm")}
         ${tab("messages", filter, "Messages", 0, shown === "messages")}
         ${tab("inbox", "", "Inbox", unread, shown === "inbox")}
+        ${tab("history", "", "History", 0, shown === "history")}
         ${opened && tab("agent", opened, html`<${Name} name=${opened} />`, 0, shown === "agent")}
       </nav>
       <div class="swarm pane ${wide || shown === "swarm" ? "shown" : ""}">
         ${known.phase === "loading" && html`<p class="muted nothing" role="status">Asking the hive… ${known.connection.reason}</p>`}
         ${known.phase === "ready" &&
-        html`<${Waiting} items=${known.waiting} unread=${unread} agents=${known.agents} session=${session} />
-          <${Agents} agents=${agents} latest=${known.latest} failures=${known.failures} opened=${shown === "agent" ? opened : ""} session=${session} />`}
+        html`<div class="side">
+            <${Notifications} />
+            <${Waiting} items=${known.waiting} questions=${known.questions} unread=${unread} agents=${known.agents} session=${session} />
+          </div>
+          <${Agents} agents=${agents} latest=${known.latest} failures=${known.failures} shown=${shown === "agent" ? opened : ""} session=${session} />
+          <${Graves} decisions=${known.decisions} session=${session} />`}
       </div>
       <main class="main">
         <div class=${pane("messages")}>
-          <${Messages} state=${known} agents=${agents} filter=${filter} session=${session} jump=${jump} onReply=${this.#reply} />
+          <${Messages}
+            messages=${known.messages}
+            floors=${known.floors}
+            phase=${known.phase}
+            generation=${known.generation}
+            names=${names.join(" ")}
+            filter=${filter}
+            session=${session}
+            jump=${jump}
+            onReply=${this.#reply}
+          />
         </div>
         <div class=${pane("inbox")}><${Inbox} inbox=${known.inbox} session=${session} onReply=${this.#reply} /></div>
+        ${(shown === "history" || this.#history) &&
+        html`<div class=${pane("history")}><${History} decisions=${known.decisions} shown=${(this.#history = true) && shown === "history"} session=${session} /></div>`}
         ${opened &&
         html`<div class=${pane("agent")}>
           <${AgentView}
@@ -113,7 +148,7 @@ class App extends Component {
       </main>
       <${Compose}
         onMount=${this.#mounted}
-        names=${agents.map(({ name }) => name)}
+        names=${names}
         session=${session}
         onSent=${this.#sent}
       />

@@ -2,7 +2,7 @@
 // is, a reload brings it back, and one message has one idempotency key however often it is tried.
 
 import { Problem } from "./actions.js";
-import { sendMessage } from "./api.js";
+import { newKey, sendMessage } from "./api.js";
 import { keep, kept } from "./keep.js";
 import { Component, html } from "./page.js";
 import { EVERYONE } from "./store.js";
@@ -14,9 +14,6 @@ const emptyDraft = () => ({ to: "", text: "", inReplyTo: null, attempt: null });
 
 const drafts = () => sessionStorage;
 const keptDraft = () => ({ ...emptyDraft(), ...JSON.parse(kept(KEY, drafts) ?? "{}") });
-
-// Not randomUUID: that exists in secure contexts only, and a hive is often looked at over plain http in a home network.
-const newKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 
 /** Recipients that begin with what was typed, then those that contain it. */
 function matching(names, typed) {

@@ -1,58 +1,13 @@
-// An agent's events in words: one line for its card, a structured row for its own view.
+// An agent's events as structured rows of its terminal.
 
+import { Diff } from "./diff.js";
 import { Name } from "./names.js";
 import { Still, html } from "./page.js";
+import { gist, outputOf, textOf, toolOf, wordOf } from "./summary.js";
 import { Inline, Passage, firstLine, lineCount, visible } from "./text.js";
 import { Clock, took } from "./time.js";
 
-const WORDS = {
-  turn_start: "turn",
-  turn_end: "turn end",
-  text: "says",
-  thinking: "thinks",
-  tool_call: "tool",
-  tool_result: "result",
-  stderr: "stderr",
-  compacted: "compacted",
-  session_new: "session",
-  model_changed: "model",
-  unsolicited: "unasked",
-  note: "note",
-};
-const wordOf = (kind) => WORDS[kind] ?? String(kind).replaceAll("_", " ");
-
-/** The part of a tool's input that says most in one line. */
-function gist(input) {
-  if (input === null || typeof input !== "object") return visible(input);
-  if (typeof input.to === "string" && typeof input.body === "string") return visible(`${input.to}: ${input.body}`);
-  const telling = ["command", "file_path", "path", "pattern", "url", "query", "to", "text", "body", "description"];
-  const key = telling.find((name) => typeof input[name] === "string") ?? Object.keys(input)[0];
-  return key === undefined ? "" : visible(input[key]);
-}
-
-const textOf = (data) => data.text ?? data.reason ?? data.thinking ?? data.content ?? data.message ?? data.line ?? "";
-const outputOf = (data) => {
-  const output = data.output ?? data.content ?? data.result ?? data.text ?? "";
-  if (!Array.isArray(output)) return visible(output);
-  return output.map((part) => visible(part?.text ?? part)).join("\n");
-};
-const toolOf = (data) => String(data.tool ?? data.name ?? "tool").replace(/^mcp__hyperhive__/, "");
 const failed = (data) => data.isError ?? data.is_error ?? data.ok === false;
-
-/**
- * One line about what an agent does.
- * @returns {{word: string, text: string}|null}
- */
-export function summaryOf(event) {
-  if (!event) return null;
-  const { kind } = event;
-  const data = event.data ?? {};
-  if (kind === "turn_start") return { word: "turn", text: `reads a message from ${visible(data.from ?? "somebody")}` };
-  if (kind === "tool_call") return { word: toolOf(data), text: firstLine(gist(data.input)) };
-  if (kind === "tool_result") return { word: "result", text: firstLine(outputOf(data)) };
-  if (kind === "thinking") return { word: "thinks", text: firstLine(textOf(data)) };
-  return { word: wordOf(kind), text: firstLine(textOf(data)) };
-}
 
 /** Characters of a string that the stream carries; a cut one ends with a dot more. */
 const STREAMED = 2000;
@@ -65,6 +20,9 @@ function isCut({ whole, data }) {
       : value !== null && typeof value === "object" && depth < 4 && Object.values(value).some((inner) => cut(inner, depth + 1));
   return !whole && cut(data, 0);
 }
+
+/** Characters of one line that is shown as it is. */
+const SHORT = 200;
 
 /** Output of a tool: closed, with its size; what somebody opened stays open. */
 class Output extends Still {
@@ -81,6 +39,9 @@ class Output extends Still {
     const lines = lineCount(output);
     const bad = failed(data);
     if (!output) return html`<span class="muted">${bad ? "failed, without output" : "no output"}</span>`;
+    if (lines === 1 && output.length <= SHORT && !truncated && !data.truncated) {
+      return html`<span class="peek mono ${bad ? "problem" : ""}" dir="auto">${output}</span>`;
+    }
     const size = lines === 1 ? (output.length > 300 ? `1 line, ${Math.ceil(output.length / 1024)} KiB` : "1 line") : `${lines} lines`;
     return html`<div class="output">
       <button type="button" class="quiet" aria-expanded=${String(open)} onClick=${this.toggle}>
@@ -92,11 +53,47 @@ class Output extends Still {
   }
 }
 
+const isText = (value) => typeof value === "string";
+const Tool = ({ data, children }) => html`<strong class="mono tool"><${Inline} text=${toolOf(data)} /></strong>${" "}${children}`;
+
+/** A file that is written or changed: its path, and what changes. */
+const FileCall = ({ data, edits, truncated, onWhole }) =>
+  html`<div class="call">
+    <${Tool} data=${data}><${Inline} class="mono" text=${data.input.file_path} /><//>
+    ${edits.map(([before, after], index) => html`<${Diff} key=${index} before=${before} after=${after} truncated=${truncated} onWhole=${onWhole} />`)}
+  </div>`;
+
+/** What is said to somebody: the recipient, and the words as words. */
+const Talk = ({ data, to, text, truncated, onWhole }) =>
+  html`<div class="call talk">
+    <${Tool} data=${data}><span class="arrow" aria-label="to">→</span> <${Name} name=${String(to)} /><//>
+    <${Passage} text=${text} truncated=${truncated} onWhole=${onWhole} />
+    ${Array.isArray(data.input.options) && html`<p class="muted small">${data.input.options.map((option) => html`<${Inline} class="option" text=${option} />`)}</p>`}
+  </div>`;
+
+/** The changes that a call makes to a file, as pairs of before and after; null where it makes none. */
+function editsOf(tool, input) {
+  if (input === null || typeof input !== "object" || !isText(input.file_path)) return null;
+  if (tool === "Write" && isText(input.content)) return [["", input.content]];
+  if (tool === "Edit" && isText(input.old_string) && isText(input.new_string)) return [[input.old_string, input.new_string]];
+  if (tool !== "MultiEdit" || !Array.isArray(input.edits)) return null;
+  return input.edits.filter((edit) => isText(edit?.old_string) && isText(edit?.new_string)).map((edit) => [edit.old_string, edit.new_string]);
+}
+
 function ToolCall({ data, truncated, onWhole }) {
   const { input } = data;
-  const more = input !== null && typeof input === "object" && Object.keys(input).length > (input.to && input.body ? 2 : 1);
-  return html`<div class="call">
-    <strong class="mono"><${Inline} text=${toolOf(data)} /></strong>
+  const tool = toolOf(data);
+  const edits = editsOf(tool, input);
+  if (edits) return html`<${FileCall} data=${data} edits=${edits} truncated=${truncated} onWhole=${onWhole} />`;
+  if (tool === "send" && isText(input?.to) && isText(input.body)) {
+    return html`<${Talk} data=${data} to=${input.to} text=${input.body} truncated=${truncated} onWhole=${onWhole} />`;
+  }
+  if (/^ask(_operator)?$/.test(tool) && isText(input?.question)) {
+    return html`<${Talk} data=${data} to=${input.to ?? "operator"} text=${input.question} truncated=${truncated} onWhole=${onWhole} />`;
+  }
+  const more = input !== null && typeof input === "object" && Object.keys(input).length > 1;
+  return html`<div class="call plain-call">
+    <strong class="mono tool"><${Inline} text=${tool} /></strong>
     <${Passage} class="mono" text=${gist(input)} truncated=${truncated} onWhole=${onWhole} />
     ${more && html`<${Details} input=${input} />`}
   </div>`;
@@ -148,7 +145,17 @@ const CONTENT = {
   turn_end: TurnEnd,
   tool_call: ToolCall,
   tool_result: Output,
+  compacted: Change,
+  model_changed: Change,
 };
+
+/** What is known of a compaction or a new model, in words. */
+function Change({ data }) {
+  const said = textOf(data);
+  const facts = Object.entries(data).filter(([key, value]) => value !== null && value !== undefined && value !== said && key !== "parent");
+  const named = facts.map(([key, value]) => `${key.replace(/([A-Z])/g, " $1").toLowerCase()} ${isText(value) ? value : JSON.stringify(value)}`);
+  return html`<${Passage} text=${[said, ...named].filter(Boolean).join(" · ")} />`;
+}
 
 const Plain = ({ data, truncated, onWhole }) => {
   const text = textOf(data);
@@ -163,7 +170,7 @@ export class EventRow extends Still {
     const { kind, at } = event;
     const data = event.data ?? {};
     const Content = CONTENT[kind] ?? Plain;
-    return html`<li class="event kind-${String(kind).replace(/[^a-z_]/g, "")}" data-kind=${kind}>
+    return html`<li class="event ${data.parent ? "within" : ""} kind-${String(kind).replace(/[^a-z_]/g, "")}" data-kind=${kind}>
       <${Clock} at=${at} exact=${true} />
       <span class="kind">${wordOf(kind)}</span>
       <div class="content"><${Content} data=${data} truncated=${isCut(event)} onWhole=${this.whole} /></div>

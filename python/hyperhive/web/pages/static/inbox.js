@@ -2,14 +2,15 @@
 
 import { ackInbox } from "./api.js";
 import { Button, Problem, useAction } from "./actions.js";
-import { MessageRow } from "./messages.js";
-import { html } from "./page.js";
+import { MessageRow } from "./message-row.js";
+import { html, still } from "./page.js";
 import { Scroll } from "./scroll.js";
 import { isUnread } from "./store.js";
 
-export function Inbox({ inbox, session, onReply }) {
+export const Inbox = still(({ inbox, session, onReply }) => {
   const [run, pending, error, forget] = useAction();
   const messages = Object.values(inbox).sort((a, b) => a.id - b.id);
+  const newer = (last) => messages.filter(({ id }) => id > last).length;
   const unread = messages.filter(isUnread);
   const ack = (key, ids) => run(key, () => session.do(() => ackInbox(ids)));
   return html`<section class="view inbox" aria-labelledby="inbox-title">
@@ -22,7 +23,7 @@ export function Inbox({ inbox, session, onReply }) {
       <//>`}
       <${Problem} error=${error} onForget=${forget} />
     </div>
-    <${Scroll} label="Your inbox" last=${messages.at(-1)?.id}>
+    <${Scroll} label="Your inbox" last=${messages.at(-1)?.id} newer=${newer}>
       ${messages.length === 0 && html`<p class="muted nothing">Nobody has written to you.</p>`}
       <ol class="plain flow">
         ${messages.map(
@@ -36,4 +37,4 @@ export function Inbox({ inbox, session, onReply }) {
       </ol>
     <//>
   </section>`;
-}
+});

@@ -17,3 +17,38 @@ export class Still extends Component {
     return names.length !== Object.keys(this.props).length || names.some((name) => props[name] !== this.props[name]);
   }
 }
+
+/** A component that is a function, rendered again only when one of its properties is another one. */
+export const still = (Inner) =>
+  class extends Still {
+    render(props) {
+      return html`<${Inner} ...${props} />`;
+    }
+  };
+
+/** A component whose module is loaded when it is first shown; until then, and where that fails, a word in its place. */
+export const later = (load, name) =>
+  class extends Component {
+    static found = null;
+
+    async #load() {
+      try {
+        this.constructor.found = (await load())[name];
+        this.setState({ failed: false });
+      } catch {
+        this.setState({ failed: true });
+      }
+    }
+
+    componentDidMount() {
+      if (!this.constructor.found) this.#load();
+    }
+
+    render(props, { failed }) {
+      const Found = this.constructor.found;
+      if (Found) return html`<${Found} ...${props} />`;
+      return html`<p class="muted nothing" role="status">
+        ${failed ? html`This part did not load. <button type="button" class="quiet" onClick=${() => this.#load()}>Try again</button>` : "Loading…"}
+      </p>`;
+    }
+  };

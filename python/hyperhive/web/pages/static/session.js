@@ -1,7 +1,8 @@
 // Keeps the store true: snapshot, then the stream from there, again and again. Owns the back-off and every "fetch anew".
 
 import * as api from "./api.js";
-import { isOpen } from "./store.js";
+import { AGENT } from "./place.js";
+import { KEPT_EVENTS, isOpen } from "./store.js";
 import { readStream } from "./stream.js";
 import { setHiveClock } from "./time.js";
 import { keepToken, token } from "./token.js";
@@ -69,8 +70,18 @@ export class Session {
     await this.#guarded(async () => {
       const before = earlier ? this.#store.state.events[agent]?.items[0]?.seq : undefined;
       const { events } = await api.getEvents(agent, { limit, before });
-      this.#store.dispatch({ type: "events/loaded", agent, events, limit });
+      this.#store.dispatch({ type: "events/loaded", agent, events, limit, latest: !earlier });
     });
+  }
+
+  /** Loads an agent's events page by page, back to the first that is kept. */
+  async record(agent) {
+    await this.events(agent, { limit: 200 });
+    for (;;) {
+      const { items, complete } = this.#store.state.events[agent] ?? { complete: true };
+      if (complete || items.length >= KEPT_EVENTS) return;
+      await this.events(agent, { earlier: true, limit: Math.min(500, KEPT_EVENTS - items.length) });
+    }
   }
 
   /** Loads one event whole; the stream cuts its long strings. */
@@ -154,7 +165,7 @@ export class Session {
     const { generation, messages: before } = this.#store.state;
     this.#store.dispatch({ type: "snapshot", snapshot, inbox: inbox.messages });
     if (generation > 0) await this.#recheck(before, snapshot.messages.at(-1)?.id ?? 0);
-    this.#doing(snapshot.agents);
+    if (!AGENT) this.#doing(snapshot.agents);
     return { epoch: String(snapshot.epoch), seq: snapshot.seq };
   }
 

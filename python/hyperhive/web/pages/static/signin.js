@@ -1,6 +1,7 @@
 // The way in: paste what `hyperhive dashboard-url` prints. No token is no error; a refused one is said.
 
-import { html, useEffect, useRef, useState } from "./page.js";
+import { html, useLayoutEffect, useRef, useState } from "./page.js";
+import { AGENT, ALONE, ICON } from "./place.js";
 import { keepToken, tokenIn } from "./token.js";
 
 const WORDS = {
@@ -11,7 +12,7 @@ const WORDS = {
 export function SignIn({ refusal, session }) {
   const input = useRef(null);
   const [empty, setEmpty] = useState(false);
-  useEffect(() => input.current.focus(), [refusal]);
+  useLayoutEffect(() => input.current.focus(), [refusal]);
   const submit = (event) => {
     event.preventDefault();
     const token = tokenIn(input.current.value);
@@ -23,9 +24,9 @@ export function SignIn({ refusal, session }) {
   const problem = empty ? "Paste the token or the link first." : refusal && (WORDS[refusal.status] ?? refusal.message);
   return html`<main class="signin">
     <form class="card" onSubmit=${submit}>
-      <h1><img src="static/icon.svg" alt="" width="28" height="28" /> hyperhive</h1>
-      <p>Paste the operator's token, or the whole link. On the hive's host this prints it:</p>
-      <pre><code>hyperhive dashboard-url</code></pre>
+      <h1><img src=${ICON} alt="" width="28" height="28" /> ${AGENT || "hyperhive"}</h1>
+      <p>${ALONE ? html`Paste the token of ${AGENT}'s page` : "Paste the operator's token"}, or the whole link. On the hive's host this prints it:</p>
+      <pre><code>hyperhive dashboard-url${ALONE ? ` ${AGENT}` : ""}</code></pre>
       <label for="token">Token or link</label>
       <input
         id="token"

@@ -4,7 +4,7 @@
 /** Messages that stay in memory unless the operator asks for older ones. */
 const KEPT_MESSAGES = 600;
 /** Events that stay in memory for an agent whose events were opened; the hive keeps as many. */
-const KEPT_EVENTS = 2000;
+export const KEPT_EVENTS = 2000;
 
 export const OPERATOR = "operator";
 export const EVERYONE = "*";
@@ -26,6 +26,8 @@ export const EMPTY = {
   room: KEPT_MESSAGES,
   inbox: {}, // what was sent to the operator, by id
   waiting: [],
+  questions: {}, // open ones, and those that were settled since the snapshot, by id
+  decisions: 0, // counts what may have changed tombstones and the history of decisions
   failures: {}, // by agent: why the last thing that was asked of it failed
   events: {}, // by agent, oldest first: {items, complete}, only for agents whose events were opened
   latest: {}, // by agent: its last event
@@ -84,16 +86,24 @@ const HANDLERS = {
     state.latest[agent]?.seq >= event.seq ? state : { ...state, latest: { ...state.latest, [agent]: event } },
 
   agent(state, { data }) {
-    if (!data.removed) return { ...state, agents: { ...state.agents, [data.name]: data } };
+    const known = data.name in state.agents;
+    const decisions = state.decisions + !known;
+    if (!data.removed) return { ...state, decisions, agents: { ...state.agents, [data.name]: data } };
     const { [data.name]: _gone, ...agents } = state.agents;
-    return { ...state, agents };
+    return { ...state, decisions: state.decisions + 1, agents };
   },
   message: (state, { data }) => trimmed(withMessages(state, [data])),
   waiting: (state, { data }) => ({ ...state, waiting: blocked(data.waiting) }),
+  warnings: (state, { data }) => ({ ...state, warnings: data.warnings ?? [] }),
+  question: (state, { data }) => ({
+    ...state,
+    questions: { ...state.questions, [data.id]: data },
+    decisions: state.decisions + (data.status !== "open"),
+  }),
   operation(state, { data }) {
     const { [data.agent]: _before, ...failures } = state.failures;
     if (data.status === "failed") failures[data.agent] = `${data.kind} failed: ${data.error ?? "no reason was given"}`;
-    return { ...state, failures };
+    return { ...state, failures, decisions: state.decisions + Boolean(data.endedAt) };
   },
   event(state, { data }) {
     const log = state.events[data.agent];
@@ -126,8 +136,11 @@ function takeSnapshot(state, { snapshot, inbox }) {
     floors: joined ? state.floors : { "": begins },
     inbox: {},
     waiting: blocked(snapshot.waiting),
+    questions: Object.fromEntries((snapshot.questions ?? []).map((question) => [question.id, question])),
+    decisions: state.decisions + 1,
     failures: {},
-    events: {},
+    // Shown until they are loaded anew: `stale` is the last event before the gap.
+    events: Object.fromEntries(Object.entries(state.events).map(([name, log]) => [name, { ...log, stale: log.items.at(-1)?.seq ?? -1 }])),
     latest: {},
   };
   return withMessages(withMessages(next, recent, state), inbox, state, false);
@@ -140,8 +153,9 @@ function loadMessages(state, { messages, filter, limit }) {
   return { ...next, floors: { ...next.floors, [filter]: floor } };
 }
 
-function loadEvents(state, { agent, events, limit }) {
-  const log = state.events[agent] ?? { items: [], complete: false };
+function loadEvents(state, { agent, events, limit, latest: newest = false }) {
+  const known = state.events[agent] ?? { items: [], complete: false };
+  const log = newest ? rejoined(known, events, limit) : known;
   const next = withEvents(log, events.map((event) => ({ ...event, whole: true })).reverse());
   const latest = next.items.at(-1);
   return {
@@ -149,6 +163,14 @@ function loadEvents(state, { agent, events, limit }) {
     latest: latest ? { ...state.latest, [agent]: latest } : state.latest,
     events: { ...state.events, [agent]: { ...next, complete: log.complete || events.length < limit } },
   };
+}
+
+/** A log from before a snapshot, as far as the newest events reach back to it; a hole in it would not be seen. */
+function rejoined({ stale, ...log }, events, limit) {
+  if (stale === undefined) return log;
+  const [newest, oldest] = [events[0]?.seq ?? -1, events.length < limit ? -1 : events.at(-1).seq];
+  if (newest >= stale && oldest <= stale) return log;
+  return { items: newest >= stale ? log.items.filter(({ seq }) => seq > stale) : [], complete: false };
 }
 
 function withEvents(log, events) {
@@ -208,26 +230,42 @@ function trimmed(state) {
   return { ...state, messages, floors, inbox };
 }
 
+/** Milliseconds for which the words about what agents do may be behind. */
+const LAZY = 250;
+
+/** Whether an action changes nothing but the one line about what an agent does. */
+const isSmall = ({ type, data }, state) => type === "event" && !state.events[data.agent];
+
 /** Holds the state and tells listeners, at most once a frame: a burst of events is one rendering. */
 export class Store {
   state = EMPTY;
   #listeners = new Set();
-  #scheduled = false;
+  #timer = null;
+  #framed = false;
 
   dispatch(action) {
     const next = reduce(this.state, action);
     if (next === this.state) return;
     this.state = next;
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    const tell = () => {
-      this.#scheduled = false;
-      for (const listener of this.#listeners) listener(this.state);
-    };
+    if (this.#framed) return;
     // A hidden tab draws no frames, but its title goes on counting.
-    if (document.hidden) setTimeout(tell, 250);
-    else requestAnimationFrame(tell);
+    if (document.hidden || isSmall(action, next)) {
+      this.#timer ??= setTimeout(this.#tell, LAZY);
+      return;
+    }
+    this.#framed = true;
+    requestAnimationFrame(this.#tell);
+    // Hidden before it could draw: then the frame does not come.
+    this.#timer ??= setTimeout(this.#tell, LAZY * 2);
   }
+
+  #tell = () => {
+    if (this.#timer === null && !this.#framed) return;
+    clearTimeout(this.#timer);
+    this.#timer = null;
+    this.#framed = false;
+    for (const listener of this.#listeners) listener(this.state);
+  };
 
   /** @returns {() => void} ends the subscription */
   subscribe(listener) {

@@ -80,3 +80,11 @@ function sizeOf(text) {
   const lines = lineCount(text);
   return lines > 1 ? `${lines} lines` : `${Math.ceil(text.length / 1024)} KiB`;
 }
+
+/** A size in bytes as people read it. */
+export function bytes(count) {
+  const units = ["B", "KiB", "MiB", "GiB"];
+  const power = Math.min(units.length - 1, Math.floor(Math.log2(Math.max(1, count)) / 10));
+  const value = count / 1024 ** power;
+  return `${value < 10 && power ? value.toFixed(1) : Math.round(value)} ${units[power]}`;
+}

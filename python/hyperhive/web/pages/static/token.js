@@ -1,9 +1,10 @@
-// The operator's token: out of the address as soon as it is seen there, kept for this origin. No cookies: those would
-// be shared between all ports of the host, the agents' pages included.
+// The token: out of the address as soon as it is seen there, kept for this origin; on an agent's own port for that agent
+// alone. No cookies: those would be shared between all ports of the host, the agents' pages included.
 
 import { keep, kept } from "./keep.js";
+import { AGENT, ALONE } from "./place.js";
 
-const KEY = "hyperhive.token";
+const KEY = ALONE ? `hyperhive.token.${AGENT}` : "hyperhive.token";
 let known = null;
 
 /**

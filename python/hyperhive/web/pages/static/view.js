@@ -3,11 +3,11 @@
 import { takeFromAddress } from "./token.js";
 
 /**
- * @typedef {{name: "swarm"|"messages"|"inbox"|"agent", agent: string}} View
+ * @typedef {{name: "swarm"|"messages"|"inbox"|"history"|"agent", agent: string}} View
  *   `agent` is whose events are open, or for messages the filter; "" is none
  */
 
-const NAMES = new Set(["swarm", "messages", "inbox", "agent"]);
+const NAMES = new Set(["swarm", "messages", "inbox", "history", "agent"]);
 
 /** @returns {View} */
 export function currentView() {
@@ -26,6 +26,9 @@ function decoded(text) {
 
 /** @returns {string} the address of a view, for links */
 export const linkTo = (name, agent = "") => `#${name}${agent ? `/${encodeURIComponent(agent)}` : ""}`;
+
+/** The address of an agent's own page below the dashboard. */
+export const pageOf = (agent) => `agents/${encodeURIComponent(agent)}/`;
 
 /** Goes to a view without a link. */
 export const goTo = (name, agent) => {

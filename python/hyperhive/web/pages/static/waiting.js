@@ -1,72 +1,104 @@
 // Waiting for you: everything that is blocked until the operator acts, oldest first, with what can be done about it.
 
-import { act, getMessage, settleDeadLetter } from "./api.js";
+import { act, dismiss, getMessage, settleDeadLetter } from "./api.js";
 import { Button, Problem, SureButton, useAction } from "./actions.js";
 import { Name } from "./names.js";
-import { html, useState } from "./page.js";
+import { Component, html, still, useState } from "./page.js";
+import { Question } from "./question.js";
 import { Inline, Passage } from "./text.js";
 import { Age } from "./time.js";
-import { linkTo } from "./view.js";
+import { linkTo, pageOf } from "./view.js";
 
 const WORDS = {
   dead_letter: "dead letter",
   needs_login: "login",
-  failed: "failed",
-  unreachable: "unreachable",
   hold: "on hold",
   over_budget: "budget",
 };
-const GRAVE = new Set(["dead_letter", "failed", "unreachable"]);
+const GRAVE = new Set(["dead_letter", "failed", "unreachable", "crash"]);
 const wordOf = (kind) => WORDS[kind] ?? String(kind).replaceAll("_", " ");
 
-export function Waiting({ items, unread, agents, session }) {
-  const sorted = [...items].sort((a, b) => String(a.since).localeCompare(String(b.since)));
-  return html`<section class="waiting" aria-labelledby="waiting-title">
-    <h2 id="waiting-title">Waiting for you ${items.length > 0 && html`<span class="count">${items.length}</span>`}</h2>
-    ${items.length === 0 && html`<p class="muted nothing">Nothing is blocked.</p>`}
-    <ul class="plain">
-      ${sorted.map(
-        (item) => html`<${Item} key=${item.id} item=${item} agent=${agents[item.agent]} session=${session} />`,
-      )}
-    </ul>
-    ${unread > 0 &&
-    html`<a class="hint" href=${linkTo("inbox")}>${unread} unread ${unread === 1 ? "message" : "messages"} for you</a>`}
-  </section>`;
+/** Restart where that may help; the rest of what can be done is the agent's own row. */
+function Restart({ item, agent, run, pending, session }) {
+  const off = pending || (agent?.operation && !agent.operation.endedAt);
+  return html`<${SureButton} off=${off} question=${`Restart ${item.agent}?`} onPress=${() => run("restart", () => session.do(() => act(item.agent, "restart")))}>
+    ${pending === "restart" ? "Restarting…" : "Restart"}
+  <//>`;
 }
 
-function Item({ item, agent, session }) {
-  const [run, pending, error, forget] = useAction();
+function Letter({ item, run, pending, session }) {
   const [letter, setLetter] = useState(null);
   const id = item.ref;
-  const shows = item.kind === "dead_letter" && Number.isInteger(id);
   const look = () =>
     letter ? setLetter(null) : run("look", () => session.do(async () => setLetter((await getMessage(id)) ?? { body: "" })));
   const settle = (verb) => run(verb, () => session.do(() => settleDeadLetter(id, verb)));
-  return html`<li class="item ${GRAVE.has(item.kind) ? "grave" : ""}" data-kind=${item.kind}>
-    <div class="item-head">
-      <span class="word">${wordOf(item.kind)}</span>
-      ${item.agent && html`<a href=${linkTo("agent", item.agent)}><${Name} name=${item.agent} /></a>`}
-      <span class="muted small since"><${Age} at=${item.since} /></span>
-    </div>
-    <p class="item-title"><${Inline} text=${item.title} /></p>
-    ${item.deadline && html`<p class="small">until then: <${Age} at=${item.deadline} until=${true} /></p>`}
+  return html`
     ${letter && html`<${Passage} text=${letter.body} />`}
     <div class="buttons">
-      ${shows &&
-      html`<${Button} off=${pending} onPress=${() => settle("requeue")}>${pending === "requeue" ? "Requeueing…" : "Requeue"}<//>
-        <${SureButton} off=${pending} question="Discard for good?" onPress=${() => settle("discard")}>Discard<//>
-        <${Button} class="quiet" off=${pending} aria-expanded=${String(Boolean(letter))} onPress=${look}>
-          ${letter ? "Hide the message" : "Read the message"}
-        <//>`}
-      ${["failed", "unreachable"].includes(item.kind) &&
-      item.agent &&
-      html`<${Button} off=${pending || agent?.operation} onPress=${() => run("restart", () => session.do(() => act(item.agent, "restart")))}>
-        ${pending === "restart" ? "Restarting…" : "Restart"}
-      <//>`}
-      ${item.kind === "needs_login" &&
-      item.agent &&
-      html`<span class="muted small">It goes on by itself once the login is there.</span>`}
+      <${Button} off=${pending} onPress=${() => settle("requeue")}>${pending === "requeue" ? "Requeueing…" : "Requeue"}<//>
+      <${SureButton} off=${pending} question="Discard for good?" onPress=${() => settle("discard")}>Discard<//>
+      <${Button} class="quiet" off=${pending} aria-expanded=${String(Boolean(letter))} onPress=${look}>
+        ${letter ? "Hide the message" : "Read the message"}
+      <//>
     </div>
+  `;
+}
+
+const Item = still(({ item, agent, question, session }) => {
+  const [run, pending, error, forget] = useAction();
+  const { id, kind, title, since, deadline } = item;
+  const asks = kind === "question" && question?.status === "open";
+  const stuck = kind === "failed" || kind === "unreachable";
+  return html`<li class="item ${GRAVE.has(kind) ? "grave" : ""}" data-kind=${kind} data-item=${id}>
+    <div class="item-head">
+      <span class="word">${wordOf(kind)}</span>
+      ${item.agent && html`<a href=${linkTo("agent", item.agent)}><${Name} name=${item.agent} /></a>`}
+      <span class="muted small since"><${Age} at=${since} /></span>
+    </div>
+    ${asks
+      ? html`<${Question} question=${question} session=${session} />`
+      : html`<p class="item-title"><${Inline} text=${title} /></p>
+          ${deadline && html`<p class="small deadline"><${Age} at=${deadline} until=${true} /> left</p>`}`}
+    ${kind === "dead_letter" && Number.isInteger(item.ref) && html`<${Letter} item=${item} run=${run} pending=${pending} session=${session} />`}
+    ${(stuck || kind === "crash") &&
+    html`<div class="buttons">
+      ${stuck && item.agent && html`<${Restart} item=${item} agent=${agent} run=${run} pending=${pending} session=${session} />`}
+      ${kind === "crash" && html`<${Button} off=${pending} onPress=${() => run("dismiss", () => session.do(() => dismiss(id)))}>${pending ? "Dismissing…" : "Dismiss"}<//>`}
+    </div>`}
+    ${kind === "needs_login" && item.agent && html`<div class="buttons"><a class="button" href=${pageOf(item.agent)}>Sign ${item.agent} in</a></div>`}
     <${Problem} error=${error} onForget=${forget} />
   </li>`;
+});
+
+/** Properties: `items`, `questions` by id, `unread` mail, `agents` by name, `session`. */
+export class Waiting extends Component {
+  #list = null;
+
+  /** Who settled an item with the keyboard goes on with the next one; the focus falls to the page otherwise. */
+  getSnapshotBeforeUpdate() {
+    const item = document.activeElement?.closest("[data-item]");
+    return item && this.#list.contains(item) ? [...this.#list.children].indexOf(item) : -1;
+  }
+
+  componentDidUpdate(_props, _state, index) {
+    if (index < 0 || document.activeElement !== document.body) return;
+    const next = this.#list.children[Math.min(index, this.#list.children.length - 1)];
+    (next?.querySelector("input, button, textarea, a.button") ?? document.getElementById("waiting-title")).focus();
+  }
+
+  render({ items, questions, unread, agents, session }) {
+    const sorted = [...items].sort((a, b) => String(a.since).localeCompare(String(b.since)));
+    return html`<section class="waiting" aria-labelledby="waiting-title">
+      <h2 id="waiting-title" tabindex="-1">Waiting for you ${items.length > 0 && html`<span class="count">${items.length}</span>`}</h2>
+      ${items.length === 0 && html`<p class="muted nothing">Nothing is blocked.</p>`}
+      <ul class="plain" ref=${(list) => (this.#list = list ?? this.#list)}>
+        ${sorted.map(
+          (item) =>
+            html`<${Item} key=${item.id} item=${item} agent=${agents[item.agent]} question=${item.kind === "question" ? questions[item.ref] : undefined} session=${session} />`,
+        )}
+      </ul>
+      ${unread > 0 &&
+      html`<a class="hint" href=${linkTo("inbox")}>${unread} unread ${unread === 1 ? "message" : "messages"} for you</a>`}
+    </section>`;
+  }
 }

@@ -1,0 +1,335 @@
+"""What waits for the operator, in a real browser against the stand-in: shown, told and settled."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from api_rows import at
+from scenario import HOSTILE, LONG_LINE, SCRIPT
+from stand_in import TOKEN, Hive
+from test_dashboard import card, open_all, until
+
+if TYPE_CHECKING:
+    from playwright.sync_api import BrowserContext, Page
+
+    from conftest import Dashboard
+
+#: Stands in for the browser's notifications, which a browser without a screen does not show.
+NOTIFICATIONS = """
+  window.shown = [];
+  window.Notification = class {
+    static permission = localStorage.getItem('test.permission') ?? 'default';
+    static async requestPermission() {
+      localStorage.setItem('test.permission', 'granted');
+      return (Notification.permission = 'granted');
+    }
+    constructor(title, options) { window.shown.push([title, options.body, options.tag]); }
+    close() {}
+  };
+"""
+
+
+#: What is wider than the box that it scrolls in.
+_WIDE = """() => {
+  const box = document.querySelector('.swarm');
+  if (box.scrollWidth <= box.clientWidth) return [];
+  const edge = box.getBoundingClientRect().right;
+  const wide = [...box.querySelectorAll('*')].filter((one) => one.getBoundingClientRect().right > edge);
+  return wide.slice(0, 5).map((one) => `${one.tagName} ${one.className}`);
+}"""
+
+
+def item(dashboard: Dashboard, kind: str) -> Any:  # noqa: ANN401 - a locator
+    return dashboard.page.locator(f".item[data-kind={kind}]")
+
+
+# --- questions
+
+
+def test_a_question_is_answered_with_an_option_by_the_keyboard_alone(dashboard: Dashboard, hive: Hive) -> None:
+    hive.waiting = []
+    hive.ask("alice", "Next?", options=["left", "right"])
+    dashboard.open()
+    page = dashboard.page
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.type") == "radio":
+            break
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    page.get_by_text("Nothing is blocked.").wait_for()
+    assert hive.calls("POST", "/api/questions/2/answer") == [{"choices": [_checked(hive)], "text": ""}]
+    assert page.evaluate("document.activeElement.id") == "waiting-title"
+
+
+def _checked(hive: Hive) -> str:
+    return str(hive.questions[2]["answer"])
+
+
+def test_several_options_and_own_words_go_together(dashboard: Dashboard, hive: Hive) -> None:
+    hive.settle_question(1, status="expired")
+    dashboard.open()
+    hive.ask("alice", "Which of them?", options=["a", "b", "c"], multi=True)
+    question = item(dashboard, "question")
+    question.get_by_role("button", name="Answer").click()
+    question.get_by_text("Choose an option or write an answer.").wait_for()
+    question.get_by_role("checkbox", name="a").check()
+    question.get_by_role("checkbox", name="c").check()
+    question.get_by_role("textbox").fill("and d later")
+    question.get_by_role("textbox").press("Enter")
+    question.wait_for(state="detached")
+    assert hive.calls("POST", "/api/questions/2/answer") == [{"choices": ["a", "c"], "text": "and d later"}]
+
+
+def test_a_deadline_counts_down_and_a_question_can_be_cancelled(dashboard: Dashboard, hive: Hive) -> None:
+    dashboard.open()
+    question = item(dashboard, "question")
+    assert "48m" in question.locator(".deadline").inner_text()
+    assert "then the answer is “unstable”" in question.locator(".deadline").inner_text()
+    question.get_by_role("button", name="Cancel question").click()
+    question.get_by_role("button", name="Really cancel?").click()
+    question.wait_for(state="detached")
+    assert hive.questions[1]["status"] == "cancelled"
+
+
+def test_what_is_typed_as_an_answer_stays_and_a_lost_race_says_who_won(dashboard: Dashboard, hive: Hive) -> None:
+    dashboard.open()
+    question = item(dashboard, "question")
+    box = question.get_by_role("textbox")
+    question.get_by_role("radio", name="stable", exact=True).check()
+    box.fill("but not before")
+    for number in range(30):
+        hive.ask("bob", f"another question {number}")
+    dashboard.page.get_by_text("another question 29").wait_for()
+    box = item(dashboard, "question").first.get_by_role("textbox")
+    assert box.input_value() == "but not before"
+    assert box.evaluate("box => document.activeElement === box")
+    assert question.first.get_by_role("radio", name="stable", exact=True).is_checked()
+    hive.refuse_next("POST", "/api/questions/1/answer", code="wrong_state", message="Grace answered it", hint="")
+    box.press("Enter")
+    question.first.get_by_text("Grace answered it").wait_for()
+    dashboard.watch.complaints[:] = [text for text in dashboard.watch.complaints if "409" not in text]
+
+
+# --- the rest of the list
+
+
+def test_a_crash_is_dismissed_and_what_failed_restarted(dashboard: Dashboard, hive: Hive) -> None:
+    dashboard.open()
+    ages = dashboard.page.locator(".waiting .item .since time").evaluate_all("all => all.map((one) => one.dateTime)")
+    assert ages == sorted(ages)
+    item(dashboard, "crash").get_by_role("button", name="Dismiss").click()
+    item(dashboard, "crash").wait_for(state="detached")
+    assert hive.calls("POST", "/api/waiting/crash-erin/dismiss") == [{}]
+    item(dashboard, "failed").get_by_role("button", name="Restart").click()
+    item(dashboard, "failed").get_by_role("button", name="Restart dave?").click()
+    dashboard.page.locator(f"{card('dave')}[data-state=starting]").wait_for()
+
+
+def test_tombstones_are_revived_and_purged_by_typing_the_name(dashboard: Dashboard, hive: Hive) -> None:
+    dashboard.open()
+    page = dashboard.page
+    page.get_by_role("button", name="Tombstones 2").click()
+    zed, old = page.locator("[data-tombstone=zed]"), page.locator("[data-tombstone=old-ci]")
+    assert "46 MiB · has a login · 3 unread" in zed.inner_text()
+    assert "2.0 KiB · no login · still declared" in old.inner_text()
+    old.get_by_role("button", name="Purge…").click()
+    page.keyboard.type("old")
+    page.keyboard.press("Enter")
+    assert hive.calls("POST", "/api/tombstones/old-ci/purge") == []
+    page.keyboard.type("-ci")
+    page.keyboard.press("Enter")
+    old.wait_for(state="detached")
+    assert hive.calls("POST", "/api/tombstones/old-ci/purge") == [{"name": "old-ci"}]
+    zed.get_by_role("button", name="Revive").click()
+    page.locator(card("zed")).wait_for()
+    page.get_by_role("button", name="Tombstones").wait_for(state="detached")
+
+
+def test_journal_and_configuration_are_fetched_when_somebody_looks(dashboard: Dashboard, hive: Hive) -> None:
+    hive.configs["alice"] = {"files": [{"path": "agent.nix", "text": f"{{ }} # {SCRIPT}"}]}
+    dashboard.open()
+    page = dashboard.page
+    page.get_by_role("button", name="More about alice").click()
+    page.get_by_role("button", name="Journal of alice").click()
+    page.get_by_text("line 299").wait_for()
+    assert len(hive.calls("GET", "/api/agents/alice/journal")) == 1
+    journal = page.locator(".viewer pre")
+    assert journal.evaluate("box => box.scrollHeight - box.scrollTop - box.clientHeight") < 2
+    hive.journals["alice"].append("one more line")
+    page.get_by_role("checkbox", name="follow").check()
+    page.get_by_text("one more line").wait_for()
+    page.get_by_role("checkbox", name="follow").uncheck()
+    page.get_by_role("button", name="agent.nix of alice").click()
+    page.locator(".viewer", has_text="agent.nix").get_by_text("<script>").wait_for()
+    hive.change_agent("alice", statusText="it goes on")
+    page.locator(".drawer").get_by_text("it goes on").wait_for()
+    assert journal.first.is_visible()
+
+
+def test_the_history_of_decisions_is_loaded_when_it_is_looked_at(dashboard: Dashboard, hive: Hive) -> None:
+    dashboard.open()
+    dashboard.page.get_by_role("link", name="History").click()
+    dashboard.page.locator(".decision", has_text="destroy zed").wait_for()
+    hive.decide("answer", "question 1", "stable")
+    hive.settle_question(1, status="answered")
+    first = dashboard.page.locator(".decision").first
+    first.get_by_text("question 1").wait_for()
+    assert "stable" in first.inner_text()
+
+
+# --- being told
+
+
+def test_notifications_come_once_over_two_tabs_and_a_reload(dashboard: Dashboard, hive: Hive) -> None:
+    page, context = dashboard.page, dashboard.page.context
+    context.add_init_script(NOTIFICATIONS)
+    dashboard.open()
+    page.get_by_role("button", name="Enable").click()
+    page.get_by_role("button", name="Mute").wait_for()
+    other = _second_tab(context, dashboard)
+    hive.ask("alice", "Shall I?")
+    asked = _shown(page, other, 1)
+    assert asked == [["alice asks you", "Shall I?", "hyperhive:apiary:question-2"]]
+    hive.arrive("bob", "operator", "Done.\nAll of it.")
+    assert _shown(page, other, 2)[-1] == ["bob wrote to you", "Done.", "hyperhive:apiary:message-16"]
+    crash = {
+        "id": "crash-bob",
+        "kind": "crash",
+        "agent": "bob",
+        "since": at(),
+        "title": "bob crashed: signal 9",
+        "ref": 1,
+    }
+    hive.wait_for_operator([*hive.waiting, crash])
+    assert _shown(page, other, 3)[-1][0] == "bob crashed"
+    hive.wait_for_operator([*hive.waiting[:-1], crash | {"ref": 2}])
+    assert _shown(page, other, 4)[-1][2] == "hyperhive:apiary:crash-bob"
+    page.reload()
+    dashboard.live()
+    assert page.evaluate("window.shown") == []
+    page.get_by_role("button", name="Mute").click()
+    other.get_by_role("button", name="Unmute").wait_for()
+    hive.ask("bob", "Nobody hears this")
+    page.get_by_text("Nobody hears this").wait_for()
+    assert page.evaluate("window.shown") == []
+
+
+def _second_tab(context: BrowserContext, dashboard: Dashboard) -> Page:
+    other = context.new_page()
+    other.goto(dashboard.server.url)
+    other.locator(".connection.live").wait_for()
+    return other
+
+
+def _shown(one: Page, two: Page, count: int) -> list[list[str]]:
+    """What both tabs have shown, as soon as it is so many; what comes after that within a moment counts as well."""
+    for _ in range(100):
+        shown = [*one.evaluate("window.shown"), *two.evaluate("window.shown")]
+        if len(shown) >= count:
+            break
+        one.wait_for_timeout(50)
+    one.wait_for_timeout(150)
+    return sorted([*one.evaluate("window.shown"), *two.evaluate("window.shown")], key=_order)
+
+
+def _order(shown: list[str]) -> int:
+    return ["asks", "wrote", "crashed"].index(next(word for word in ("asks", "wrote", "crashed") if word in shown[0]))
+
+
+def test_where_notifications_are_blocked_it_says_what_to_do(dashboard: Dashboard) -> None:
+    dashboard.page.context.add_init_script("Object.defineProperty(Notification, 'permission', { value: 'denied' });")
+    dashboard.open()
+    dashboard.page.get_by_role("button", name="What to do").click()
+    dashboard.page.get_by_text("The browser blocks notifications for this address").wait_for()
+
+
+# --- hostile texts, everywhere
+
+
+class TestOnANarrowScreen:
+    """360 pixels wide."""
+
+    @pytest.fixture
+    def context_options(self) -> dict[str, Any]:
+        return {"viewport": {"width": 360, "height": 740}}
+
+    def test_hostile_texts_are_inert_and_push_nothing_apart(self, dashboard: Dashboard, hive: Hive) -> None:
+        for text in HOSTILE:
+            hive.ask("alice", text, options=[text, SCRIPT], default=text, deadline=at(minutes=-3))
+            hive.arrive("alice", "operator", text)
+            hive.decide("answer", text, text)
+            hive.journals["alice"].append(text)
+        hive.configs["alice"] = {"files": [{"path": SCRIPT, "text": LONG_LINE}], "note": LONG_LINE}
+        turn = {"endedAt": at(), "ok": False, "durationMs": 3, "note": LONG_LINE}
+        hive.agents["alice"] |= {
+            "statusText": LONG_LINE,
+            "problem": SCRIPT + LONG_LINE,
+            "model": LONG_LINE,
+            "lastTurn": turn,
+        }
+        hive.waiting.append({"id": "h", "kind": LONG_LINE, "agent": None, "since": at(), "title": LONG_LINE, "ref": 1})
+        hive.warnings = list(HOSTILE)
+        hive.tombstones[0]["origin"] = LONG_LINE
+        dashboard.open()
+        page = dashboard.page
+        page.get_by_role("button", name="Tombstones").wait_for()
+        open_all(page, ".swarm button[aria-expanded=false]:not(.chip)")
+        page.locator(".viewer pre").last.wait_for()
+        for view in ("Swarm", "Messages", "Inbox", "History"):
+            page.get_by_role("navigation").get_by_role("link", name=view).click()
+            page.locator(f"nav [aria-current=page]:has-text('{view}')").wait_for()
+            assert page.evaluate("document.documentElement.scrollWidth") == 360
+            assert page.evaluate(_WIDE) == []
+        page.locator(".decision").first.wait_for()
+        assert page.evaluate("window.executed") is None
+        assert page.locator("body script, iframe, object, embed, base, [onerror], [srcdoc]").count() == 0
+        assert page.locator("a:not([href^='#']):not([href^='agents/'])").count() == 0
+
+
+# --- many agents, much going on
+
+
+def test_thirty_busy_agents_leave_the_page_smooth_and_its_memory_bounded(dashboard: Dashboard, hive: Hive) -> None:
+    names = [f"a{number}" for number in range(30)]
+    for name in names:
+        hive.change_agent(name, state="thinking")
+    dashboard.page.goto(f"{dashboard.server.url}/#token={TOKEN}&view=agent/a0")
+    dashboard.live()
+    page = dashboard.page
+    page.get_by_role("region", name="Events of a0").wait_for()
+    _storm(hive, names, 300)
+    _frames(page)
+    before = page.locator("*").count()
+    page.evaluate(
+        """() => {
+          window.drawn = 0;
+          const count = () => {
+            window.drawn += 1;
+            requestAnimationFrame(count);
+          };
+          count();
+        }"""
+    )
+    begun = page.evaluate("performance.now()")
+    for _ in range(10):
+        _storm(hive, names, 60)
+        page.wait_for_timeout(200)
+    rate = page.evaluate("begun => (window.drawn / (performance.now() - begun)) * 1000", begun)
+    assert rate >= 30
+    assert page.locator("*").count() < before + 60 * 20 + 700 * 12
+    until(page, "document.querySelectorAll('.agent .doing').length >= 30")
+
+
+def _storm(hive: Hive, names: list[str], count: int) -> None:
+    for number in range(count):
+        name = names[number % len(names)]
+        data = {"name": "Bash", "input": {"command": f"make target-{number} " + "x" * 300}}
+        hive.happen(name, "tool_call", data)
+
+
+def _frames(page: Page) -> None:
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
