@@ -1,0 +1,95 @@
+"""Both pages against a real hive with the real claude: what an operator does there reaches the agent."""
+
+from __future__ import annotations
+
+import re
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+from real_hive import real_hive
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, Page
+    from real_hive import RealHive
+
+#: Milliseconds until something has to be seen on a slow, shared machine.
+PATIENCE = 40_000
+
+
+@pytest.fixture(scope="module")
+def hive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealHive]:
+    with real_hive(tmp_path_factory.mktemp("hive")) as made:
+        yield made
+
+
+@pytest.fixture
+def page(browser: Browser, hive: RealHive) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1280, "height": 860})
+    made = context.new_page()
+    made.set_default_timeout(PATIENCE)
+    made.goto(f"{hive.url}/#token={hive.token}")
+    made.locator(".connection.live").wait_for()
+    yield made
+    context.close()
+
+
+def say(page: Page, text: str) -> None:
+    """Write to alice on her page."""
+    page.locator(".prompt textarea").fill(text)
+    page.locator(".prompt textarea").press("Enter")
+
+
+def open_alice(page: Page, hive: RealHive) -> None:
+    page.goto(f"{hive.url}/agents/alice/")
+    page.locator(".connection.live").wait_for()
+    page.locator(".state-row .badge", has_text="idle").wait_for()
+
+
+def test_an_answer_on_the_dashboard_arrives_at_the_agent(page: Page, hive: RealHive) -> None:
+    open_alice(page, hive)
+    say(page, "please paint the shed")
+    page.goto(f"{hive.url}/")
+    asked = page.locator(".item[data-kind=question]")
+    asked.get_by_text("Which colour?").wait_for()
+    asked.get_by_label("blue").check()
+    asked.get_by_role("button", name="Answer").click()
+    page.get_by_text("so blue").first.wait_for()
+    asked.wait_for(state="detached")
+
+
+def test_a_turn_is_cancelled_in_its_middle(page: Page, hive: RealHive) -> None:
+    open_alice(page, hive)
+    say(page, "sleep for a minute")
+    page.locator("[data-kind=tool_call]", has_text="sleep 60").last.wait_for()
+    page.get_by_role("button", name="Cancel the turn of alice").click()
+    page.locator(".state-row .badge", has_text="idle").wait_for()
+    page.locator("[data-kind=turn_end]", has_text="cancel").last.wait_for()
+
+
+def test_another_model_serves_the_next_turn(page: Page, hive: RealHive) -> None:
+    open_alice(page, hive)
+    page.get_by_role("button", name=re.compile("of alice, change")).click()
+    page.get_by_role("menuitemradio", name="opus").click()
+    page.get_by_role("button", name="model opus of alice").wait_for()
+    say(page, "how are you?")
+    page.locator("[data-kind=text]", has_text="Well.").last.wait_for()
+    page.locator(".state-row .badge", has_text="idle").wait_for()
+    page.get_by_role("button", name="model opus of alice").wait_for()
+
+
+def test_after_the_daemon_was_killed_the_page_comes_back_with_what_was_typed(page: Page, hive: RealHive) -> None:
+    open_alice(page, hive)
+    prompt = page.locator(".prompt textarea")
+    prompt.fill("half a thought")
+    hive.end(signal.SIGKILL)
+    page.get_by_text("reconnecting").wait_for()
+    hive.start()
+    page.locator(".connection.live").wait_for()
+    page.locator(".state-row .badge", has_text="idle").wait_for()
+    assert prompt.input_value() == "half a thought"
+    say(page, "how are you now?")
+    page.get_by_text("how are you now?").first.wait_for()
+    page.locator("[data-kind=text]", has_text="Well.").last.wait_for()
