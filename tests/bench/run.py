@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import bench_containers
 import bench_evaluation
+import bench_pages
 import broker_figures
 import machine
 import swarm_figures
@@ -40,6 +41,7 @@ _BENCHMARKS: Final[dict[str, Callable[..., Awaitable[None]]]] = {
     "idle": broker_figures.idle,
     "list": swarm_figures.listing,
     "containers": bench_containers.containers,
+    "pages": bench_pages.pages,
     "evaluation": bench_evaluation.evaluation,
 }
 
