@@ -89,6 +89,8 @@ class Swarm:
 
     async def begin(self) -> None:
         """Start the daemon's unit; it is ready when this returns."""
+        # As the module's wantedBy does: a stopped unit that nobody wants is collected, with the sockets that it stored.
+        await self.host.run("systemctl", "add-wants", "multi-user.target", "hyperhive.service")
         said = await self.host.run("systemctl", "start", "hyperhive.service", ok=False)
         if said or await self.host.run("systemctl", "is-active", "hyperhive.service", ok=False) != "active":
             msg = f"{said}\n{await self.log()}"

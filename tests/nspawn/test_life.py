@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import textwrap
 from typing import TYPE_CHECKING
 
 import pytest
 from nspawn_host import PATIENCE
 from nspawn_restart import restart
+
+from hyperhive.names import web_port
 
 if TYPE_CHECKING:
     from nspawn_swarm import Swarm
@@ -164,3 +167,22 @@ async def test_two_at_once_are_two(hive: Swarm) -> None:
     await hive.ready()
     answers = await asyncio.gather(hive.ask("alice", "you?"), hive.ask("bob", "and you?"))
     assert [answer.body for answer in answers] == ["42", "43"]
+
+
+async def test_ports_stay_with_systemd_while_the_daemon_is_stopped(hive: Swarm) -> None:
+    await hive.ready()
+    ports = (7000, web_port("alice"), web_port("bob"))
+
+    async def listeners() -> list[str]:
+        """Each listening socket of those ports, with its inode."""
+        said = await hive.host.run("ss", "-Hltne", " or ".join(f"sport = :{port}" for port in ports))
+        return sorted(re.sub(r".*?(\S+:\d+) .* ino:(\d+).*", r"\1 \2", line) for line in said.splitlines())
+
+    before = await listeners()
+    assert len(before) == 2 * len(ports)
+    await hive.host.run("systemctl", "stop", "hyperhive")
+    while_stopped = await listeners()
+    await hive.begin()
+    assert while_stopped == before
+    assert await listeners() == before
+    await hive.ready()

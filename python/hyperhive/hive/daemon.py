@@ -154,12 +154,7 @@ async def _serve(  # noqa: PLR0913 - what `run` was given
             warnings=list(runtime.warnings),
             limits=limits,
         )
-        hive.lifecycle = Lifecycle(hive, group)
-        hive.operations = Operations(group, hive.clock, hive.operation_changed)
-        hive.agent_app = agent_app(hive)
-        hive.notifier = Notifier(hive, group)
-        app = operator_app(hive)
-        hive.ports = AgentPorts(hive, app, group)
+        app = _complete(hive, group)
         background = [
             group.create_task(keep_tidy(hive), name="retention"),
             group.create_task(systemd.beat(), name="watchdog"),
@@ -182,6 +177,17 @@ async def _serve(  # noqa: PLR0913 - what `run` was given
                 task.cancel()
             # Shielded: a second Ctrl-C must not leave processes behind.
             await asyncio.shield(_close(hive))
+
+
+def _complete(hive: Hive, group: asyncio.TaskGroup) -> App:
+    """Give the hive the parts that need it themselves; the operator's application."""
+    hive.lifecycle = Lifecycle(hive, group)
+    hive.operations = Operations(group, hive.clock, hive.operation_changed)
+    hive.agent_app = agent_app(hive)
+    hive.notifier = Notifier(hive, group)
+    app = operator_app(hive)
+    hive.ports = AgentPorts(hive, app, group)
+    return app
 
 
 async def _select(settings: HiveSettings) -> Runtime:
