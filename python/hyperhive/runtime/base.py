@@ -82,6 +82,10 @@ class Exit:
     tail: tuple[str, ...] = ()
 
 
+def nobody_listens(_: Exit) -> None:
+    """What `on_exit` is before somebody sets it."""
+
+
 class Runtime(Protocol):
     """Runs harnesses.
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from hyperhive.errors import HiveError
 from hyperhive.names import check_agent_name
-from hyperhive.runtime.base import UNKNOWN_UID, Exit, Owner, Runtime
+from hyperhive.runtime.base import UNKNOWN_UID, Exit, Owner, Runtime, nobody_listens
 from hyperhive.runtime.container_files import ContainerFiles, ContainerPaths
 from hyperhive.runtime.container_host import ContainerHost
 from hyperhive.runtime.container_steps import ContainerSteps
@@ -36,10 +36,6 @@ _log = logging.getLogger(__name__)
 _OWNER: Final = Owner(0, 0, UNKNOWN_UID)
 #: Seconds between two looks at the users of a container that somebody else connects from.
 _DOUBT: Final = 1.0
-
-
-def _nobody_listens(_: Exit) -> None:
-    """What `on_exit` is before the lifecycle sets it."""
 
 
 class NixosContainerRuntime(Runtime):
@@ -68,7 +64,7 @@ class NixosContainerRuntime(Runtime):
         watch_seconds: float = 10.0,
         repairs: Repairs | None = None,
     ) -> None:
-        self.on_exit: Callable[[Exit], None] = _nobody_listens
+        self.on_exit: Callable[[Exit], None] = nobody_listens
         self._host = host or ContainerHost()
         self._files = ContainerFiles(paths or ContainerPaths())
         self._repairs = repairs or Repairs()

@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from hyperhive.errors import HiveError
-from hyperhive.runtime.base import Runtime
+from hyperhive.runtime.base import Runtime, nobody_listens
 from hyperhive.runtime.directories import (
     check_credentials,
     make_directories,
@@ -37,10 +37,6 @@ if TYPE_CHECKING:
 GONE_WITHIN: Final = 20
 
 _log = logging.getLogger(__name__)
-
-
-def _nobody_listens(_: Exit) -> None:
-    """What `on_exit` is before the lifecycle sets it."""
 
 
 class ProcessTrees(Runtime):
@@ -67,7 +63,7 @@ class ProcessTrees(Runtime):
         environment: Mapping[str, str] | None = None,
         surroundings: Surroundings | None = None,
     ) -> None:
-        self.on_exit: Callable[[Exit], None] = _nobody_listens
+        self.on_exit: Callable[[Exit], None] = nobody_listens
         self._hive = hive
         self._command = tuple(command or default_command())
         self._surroundings = surroundings or find_surroundings(self._command)

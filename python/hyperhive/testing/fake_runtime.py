@@ -11,17 +11,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from hyperhive.errors import HiveError
-from hyperhive.runtime.base import Exit, Owner, Runtime
+from hyperhive.runtime.base import Exit, Owner, Runtime, nobody_listens
 from hyperhive.runtime.container import ContainerLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hyperhive.runtime.base import AgentPlan, Change
-
-
-def _nobody_listens(_: Exit) -> None:
-    """What `on_exit` is before somebody sets it."""
 
 
 @dataclass
@@ -71,7 +67,7 @@ class FakeRuntime(Runtime):
     def __init__(
         self, owner: Owner | None = None, *, survives_daemon: bool = False, starts_at_once: int = 1000
     ) -> None:
-        self.on_exit: Callable[[Exit], None] = _nobody_listens
+        self.on_exit: Callable[[Exit], None] = nobody_listens
         self.survives_daemon = survives_daemon
         self.starts_at_once = starts_at_once
         self.prepared: list[AgentPlan] = []
