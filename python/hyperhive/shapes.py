@@ -72,7 +72,7 @@ class LoginRow(Answer):
 
 
 class AgentRow(Answer):
-    """An agent as the pages and `hyperhive list` show it."""
+    """An agent as the pages and `hyperhive list` show it; `until` is when its state ends by itself, if known."""
 
     name: str
     role: str
@@ -92,6 +92,7 @@ class AgentRow(Answer):
     operation: OperationRow | None = None
     restart_pending: bool = False
     problem: str | None = None
+    until: Instant | None = None
     port_problem: str | None = None
     login: LoginRow | None = None
     pid: int | None = None

@@ -17,8 +17,9 @@ from hyperhive.hive.broker import Broker
 from hyperhive.hive.commands import Commands
 from hyperhive.hive.dead_letters import DeadLetters
 from hyperhive.hive.inbox import entry_of
+from hyperhive.hive.manager_events import ManagerEvents
 from hyperhive.hive.questions import Questions
-from hyperhive.hive.roster import Agent, Roster
+from hyperhive.hive.roster import Agent, Decision, Roster
 from hyperhive.hive.sessions import Sessions
 from hyperhive.hive.stream import Stream
 from hyperhive.hive.waiting import Waiting
@@ -83,6 +84,7 @@ class Hive:
         self.broker = Broker(self.store, self.roster, self.clock, self._message_changed, self.limits)
         self.dead_letters = DeadLetters(self.store, self.broker, self.clock, self._message_changed, self.roster)
         self.questions = Questions(self.store, self.broker, self.clock, self._question_changed)
+        self.manager_events = ManagerEvents(self.broker, self.roster)
         self.commands = Commands(self._poll_changed)
         self.actions = Actions(self)
         self.sessions = Sessions(self)
@@ -168,6 +170,17 @@ class Hive:
             if not agent.tombstone:
                 self.stream.publish("agent", self.row(agent))
         self.stream.publish("operation", row.model_dump(mode="json"))
+
+    def hold_back(self, agent: Agent, why: str, decision: Decision | None) -> None:
+        """Hand the agent no messages for a reason of one word, shown as what `decision` says; None takes that back.
+
+        A turn that is under way goes on, and is shown until it ends.
+        """
+        if decision is None:
+            self.broker.open(agent.name, why)
+        else:
+            self.broker.shut(agent.name, why)
+        self.roster.decide(agent, why, decision)
 
     def warn(self, prefix: str, text: str | None) -> None:
         """Take back the warnings that begin with `prefix`, and give the operator another one."""

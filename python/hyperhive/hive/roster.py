@@ -21,6 +21,23 @@ if TYPE_CHECKING:
     from hyperhive.config import AgentSettings, HiveSettings
 
 
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Why the hive hands an agent nothing, as its row shows it.
+
+    Attributes:
+        state: the state that it is shown in: `paused`, `over_budget` or `rate_limited`.
+        since: when it was decided.
+        problem: one sentence: why, and what ends it.
+        until: when it ends by itself, if it does.
+    """
+
+    state: str
+    since: datetime
+    problem: str
+    until: datetime | None = None
+
+
 @dataclass(slots=True)
 class Agent:
     """One agent, as the hive knows it in memory."""
@@ -53,6 +70,8 @@ class Agent:
     restart_pending: bool = False
     #: Since when that is wanted which is wanted.
     wanted_since: datetime | None = None
+    #: Why the hive hands it nothing beside what is wanted, by reasons of one word.
+    decisions: dict[str, Decision] = field(default_factory=dict)
     #: The sign-in that was begun last, since its harness started.
     login: LoginReport | None = None
     #: Whether its page is served on its own port, and what keeps it from that.
@@ -68,6 +87,13 @@ class Agent:
     def in_turn(self) -> bool:
         """Whether its harness says that it works on something."""
         return self.turn_state in {"thinking", "compacting"}
+
+    @property
+    def decision(self) -> Decision | None:
+        """The oldest decision that holds it back and is to be shown now."""
+        if self.in_turn or self.fact is not None:
+            return None
+        return min(self.decisions.values(), key=lambda decision: decision.since, default=None)
 
 
 class Roster:
@@ -145,6 +171,15 @@ class Roster:
             agent.usage = _added(agent.usage, report.usage, turns)
         self._changed(agent)
 
+    def decide(self, agent: Agent, why: str, decision: Decision | None) -> None:
+        """The hive holds the agent back for a reason of one word, or does so no more."""
+        if agent.decisions.get(why) != decision:
+            if decision is None:
+                del agent.decisions[why]
+            else:
+                agent.decisions[why] = decision
+            self._changed(agent)
+
     def touch(self, agent: Agent) -> None:
         """Something else that the row shows has changed."""
         self._changed(agent)
@@ -161,11 +196,14 @@ class Roster:
             return agent.fact, agent.fact_since or now
         if agent.wanted == "paused" and not agent.in_turn:
             return "paused", max(filter(None, (agent.wanted_since, agent.turn_since)), default=now)
+        if agent.decision is not None:
+            return agent.decision.state, agent.decision.since
         return agent.turn_state or "starting", agent.turn_since or agent.fact_since or now
 
     def row(self, agent: Agent, unread: int) -> AgentRow:
         """The agent as the operator sees it."""
         state, since = self.state_of(agent)
+        decision = agent.decision if state != "paused" or agent.wanted != "paused" else None
         port = web_port(agent.name)
         return AgentRow(
             name=agent.name,
@@ -187,7 +225,8 @@ class Roster:
             usage=agent.usage,
             operation=agent.operation,
             restart_pending=agent.restart_pending,
-            problem=agent.problem,
+            problem=decision.problem if decision else agent.problem,
+            until=decision.until if decision else agent.until,
             pid=agent.pid,
         )
 

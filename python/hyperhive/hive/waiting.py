@@ -13,7 +13,7 @@ from hyperhive.names import OPERATOR
 from hyperhive.shapes import WaitingItem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
     from hyperhive.hive.inbox import Entry
@@ -44,6 +44,8 @@ class Waiting:
         self._inbox: dict[int, Entry] = {}
         self._questions: dict[int, WaitingItem] = {}
         self._crashes: dict[str, WaitingItem] = {}
+        #: Further kinds of things: each gives what waits now, as often as it is asked.
+        self.sources: list[Callable[[], Iterable[WaitingItem]]] = []
         self._told: list[WaitingItem] = []
         #: Called with the list whenever it, or the state of an agent, may be another one.
         self.listener: Callable[[list[WaitingItem]], None] | None = None
@@ -129,6 +131,7 @@ class Waiting:
         """The list, oldest first."""
         crashes = [item for name, item in self._crashes.items() if name in self._roster.members()]
         found = [*self._stuck(), *crashes, *self._questions.values(), *self._dead_letters(), *self._mail()]
+        found += [item for source in self.sources for item in source()]
         return sorted(found, key=lambda item: (item.since, item.id))
 
     def _stuck(self) -> Iterator[WaitingItem]:
