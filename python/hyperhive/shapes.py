@@ -71,6 +71,15 @@ class LoginRow(Answer):
     error: str | None = None
 
 
+class McpServerRow(Answer):
+    """An MCP server of an agent's own, as its `claude` found it: `connected`, `failed`, `needs-auth`, `pending` …."""
+
+    name: str
+    status: str
+    tools: list[str] = Field(default_factory=list)
+    error: str | None = None
+
+
 class AgentRow(Answer):
     """An agent as the pages and `hyperhive list` show it; `until` is when its state ends by itself, if known."""
 
@@ -95,6 +104,12 @@ class AgentRow(Answer):
     until: Instant | None = None
     port_problem: str | None = None
     login: LoginRow | None = None
+    #: When its stored login ends, if that says so.
+    login_expires_at: Instant | None = None
+    #: Of whom the limit is that it rests for, `account` or `endpoint`; and a digest that agents of one account share.
+    limit_scope: str | None = None
+    account: str | None = None
+    mcp_servers: list[McpServerRow] = Field(default_factory=list)
     pid: int | None = None
 
 

@@ -37,6 +37,9 @@ OutcomeKind = Literal["settled", "cancelled", "returned", "failed"]
 LoginPhase = Literal["starting", "link", "checking", "done", "failed", "cancelled", "expired"]
 """Where a sign-in is: the program starts; the link is there and a code is wanted; a code was given; the ends."""
 
+LimitScope = Literal["account", "endpoint"]
+"""Whose limit an agent rests for: that of its account, and so of all who share it, or of an overloaded endpoint."""
+
 EventKind = Literal[
     "turn_start",
     "text",
@@ -283,7 +286,7 @@ class LastTurn(Answer):
 
 
 class Usage(Answer):
-    """Tokens and dollars of one turn, never running totals."""
+    """Tokens and dollars of one turn, never running totals; `model` is the one that answered, by its full name."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -293,6 +296,7 @@ class Usage(Answer):
     context_tokens: int | None = None
     context_window: int | None = None
     """Tokens that the model's context can hold."""
+    model: str | None = Field(None, max_length=200)
 
 
 class LoginReport(Request):
@@ -302,6 +306,18 @@ class LoginReport(Request):
     since: Instant
     url: Annotated[str, AfterValidator(checked_link)] | None = None
     error: str | None = Field(None, max_length=500)
+
+
+class McpServerReport(Request):
+    """One MCP server of the agent's own, as `claude` found it when it started; `status` is claude's word.
+
+    `connected` is good; others are `failed`, `needs-auth`, `pending`, `disabled`. `error` says what went wrong.
+    """
+
+    name: str = Field(max_length=64)
+    status: str = Field(max_length=32)
+    tools: list[Annotated[str, Field(max_length=128)]] = Field(default_factory=list, max_length=200)
+    error: str | None = Field(None, max_length=1000)
 
 
 class ReportRequest(Request):
@@ -316,6 +332,8 @@ class ReportRequest(Request):
     state: TurnState | None = None
     since: Instant | None = None
     until: Instant | None = None
+    limit_scope: LimitScope | None = None
+    """With `rate_limited`: whose limit it is."""
     model: str | None = None
     declared_model: str | None = None
     """The declared model that `model` was chosen against: said of another one, it is out of date."""
@@ -326,6 +344,12 @@ class ReportRequest(Request):
     usage: Usage | None = None
     """Of a turn, with `last_turn`; alone, of something between turns."""
     login: LoginReport | None = None
+    account: str | None = Field(None, max_length=64)
+    """Stands for the credential or the signed-in account that is in use: a digest, the same for all who share it."""
+    login_expires_at: Instant | None = None
+    """When the stored login ends, if it says so; nothing is known of credentials from the environment."""
+    mcp_servers: list[McpServerReport] | None = Field(None, max_length=64)
+    """The agent's own MCP servers, each time that one of them changes."""
 
 
 class Ok(Answer):

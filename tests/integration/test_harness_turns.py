@@ -44,6 +44,7 @@ async def test_a_turn_answers_a_message_and_settles_it(tmp_path: Path) -> None:
         await here.hive.until(lambda: [one for one in here.hive.reports if one.get("usage")])
         report = next(one for one in here.hive.reports if one.get("usage"))
         assert report["usage"]["outputTokens"] > 0
+        assert report["usage"]["model"].startswith("claude-haiku")
         assert report["lastTurn"]["ok"] is True
         assert report["sessionId"]
         request = here.model.requests[0]
@@ -205,7 +206,11 @@ async def test_a_rate_limit_rests_and_takes_the_same_message_again(tmp_path: Pat
         assert [request.ids for request in here.hive.outcomes] == [[number], [number]]
         (rested,) = here.hive.reported(state="rate_limited")
         assert rested["until"]
+        assert rested["limitScope"] == "account"
         assert "429" in rested["problem"]
+        (account,) = {report["account"] for report in here.hive.reports if report.get("account")}
+        assert "made-up" not in account
+        assert here.hive.reported(state="idle")[-1]["limitScope"] is None
 
 
 async def test_the_hive_goes_away_during_a_turn_and_nothing_is_lost(

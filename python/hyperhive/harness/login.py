@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from hyperhive.harness.settings import Settings
 
-#: Any of these in Claude's environment is a login.
+#: Any of these in Claude's environment is a login, the first of them the one that it uses.
 LOGIN_VARIABLES: Final = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 #: Bytes of one credential; more is no token.

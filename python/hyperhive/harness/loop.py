@@ -107,7 +107,7 @@ class TurnLoop:
                 await self._or_stop(until_taken(self._means.ask, self._timings.backoff))
             if self._means.me is None:
                 return False
-            self._means.look()
+            await self._means.look()
             if self._means.login(self._means.me):
                 return True
             place = stored_login(self._settings)
@@ -234,7 +234,7 @@ class TurnLoop:
 
     async def _rest(self, park: Park) -> None:
         """Take nothing until the time of `park`, or until the login or the model changes."""
-        self._reporter.enter(park.state, self._events.redactor.clear(park.problem), park.until)
+        self._reporter.enter(park.state, self._events.redactor.clear(park.problem), park.until, park.scope)
         await self._ask_again()
         before, looks = self._means.facts(), 0
         while not self._control.stopping.is_set() and self._means.facts() == before:

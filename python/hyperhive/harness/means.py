@@ -10,11 +10,13 @@ import asyncio
 from typing import TYPE_CHECKING, Literal
 
 from hyperhive.errors import HiveError
+from hyperhive.harness.account import account_digest, login_expiry
 from hyperhive.harness.launch import claude_environment, plan
-from hyperhive.harness.login import login_marks, login_source, read_credentials
+from hyperhive.harness.login import LOGIN_VARIABLES, login_marks, login_source, read_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
 
     from hyperhive.harness.hive import HiveClient
     from hyperhive.harness.launch import Launch
@@ -50,6 +52,7 @@ class Means:
         self._models, self._find_claude = models, find_claude
         self._credentials: dict[str, str] = {}
         self._told: tuple[str, str] | None = None
+        self._told_login: tuple[object, ...] | None = None
         self.me: SelfInfo | None = None
         """What the hive said last."""
 
@@ -87,10 +90,24 @@ class Means:
         self._tell(me)
         return self.model(me)
 
-    def look(self) -> None:
-        """Read the credentials again."""
+    async def look(self) -> None:
+        """Read the credentials again, and let the hive know whose they are."""
+        seen = await asyncio.to_thread(self._read)
+        if self.me and seen != self._told_login:
+            self._told_login = seen
+            account, expiry = await asyncio.to_thread(self._account, self.me)
+            self._reporter.tell(account=account, login_expires_at=expiry)
+
+    def _read(self) -> tuple[object, ...]:
+        """Take the credentials in; returns what differs after any change of the login."""
         self._credentials = read_credentials(self._settings.credentials)
         self._redactor.know(self._credentials)
+        environment = self.environment(self.me) if self.me else {}
+        return (login_marks(self._settings), *(environment.get(name) for name in LOGIN_VARIABLES))
+
+    def _account(self, me: SelfInfo) -> tuple[str | None, datetime | None]:
+        expiry = login_expiry(self._settings) if self.login(me) == "file" else None
+        return account_digest(self.environment(me), self._settings), expiry
 
     async def launch(self) -> Launch:
         """How `claude` has to be started for what comes next.
@@ -99,7 +116,7 @@ class Means:
             HiveError: there is no program, or the hive never said what the agent is.
         """
         me = await self.about_me()
-        await asyncio.to_thread(self.look)
+        await self.look()
         program = self._find_claude(self.environment(me))
         chosen = me.model_copy(update={"model": self.model(me)})
         return plan(chosen, self._settings, self._credentials, program)
@@ -111,7 +128,7 @@ class Means:
             HiveError: there is no program, or the hive never said what the agent is.
         """
         me = await self.about_me()
-        await asyncio.to_thread(self.look)
+        await self.look()
         environment = self.environment(me)
         return self._find_claude(environment), environment
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hyperhive.harness.settings import Timings
-    from hyperhive.wire import OutcomeKind, TurnState
+    from hyperhive.wire import LimitScope, OutcomeKind, TurnState
 
 #: Lines of stderr that the reason of a failure carries.
 STDERR_LINES: Final = 20
@@ -61,6 +61,8 @@ class Park:
     state: TurnState
     problem: str
     until: datetime | None = None
+    scope: LimitScope | None = None
+    """Whose limit it is, where it is one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,16 +122,14 @@ def _rest_until_reset(end: TurnEnd, now: datetime, timings: Timings) -> Verdict:
     until = end.resets_at
     if until is None or not now < until <= now + _LONGEST_LIMIT:
         until = now + timedelta(seconds=timings.rate_limit)
-    return Verdict(
-        outcome="returned", reason=_what(end), park=Park(state="rate_limited", problem=_what(end), until=until)
-    )
+    park = Park(state="rate_limited", problem=_what(end), until=until, scope="account")
+    return Verdict(outcome="returned", reason=_what(end), park=park)
 
 
 def _rest_a_little(end: TurnEnd, now: datetime, timings: Timings) -> Verdict:
     until = now + timedelta(seconds=timings.overloaded)
-    return Verdict(
-        outcome="returned", reason=_what(end), park=Park(state="rate_limited", problem=_what(end), until=until)
-    )
+    park = Park(state="rate_limited", problem=_what(end), until=until, scope="endpoint")
+    return Verdict(outcome="returned", reason=_what(end), park=park)
 
 
 def _rest_until_other_model(end: TurnEnd, now: datetime, timings: Timings) -> Verdict:

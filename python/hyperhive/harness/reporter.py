@@ -52,12 +52,18 @@ class Reporter:
         state: wire.TurnState | None = self._known.get("state")
         return state
 
-    def enter(self, state: wire.TurnState, problem: str | None = None, until: datetime | None = None) -> None:
-        """Go to `state`; problem and time are those of the new state, or none."""
+    def enter(
+        self,
+        state: wire.TurnState,
+        problem: str | None = None,
+        until: datetime | None = None,
+        scope: wire.LimitScope | None = None,
+    ) -> None:
+        """Go to `state`; problem, time and the scope of a limit are those of the new state, or none."""
         same = state == self.state
-        since = self._known["since"] if same else self._clock()
-        if not same or (problem, until) != (self._known.get("problem"), self._known.get("until")):
-            self.tell(state=state, since=since, problem=problem[:4000] if problem else None, until=until)
+        about = {"problem": problem[:4000] if problem else None, "until": until, "limit_scope": scope}
+        if not same or any(self._known.get(key) != value for key, value in about.items()):
+            self.tell(state=state, since=self._known["since"] if same else self._clock(), **about)
 
     def tell(self, **changes: Any) -> None:  # noqa: ANN401 - the fields of ReportRequest
         """Queue `changes`; values of None clear what the hive holds."""

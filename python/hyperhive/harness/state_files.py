@@ -19,17 +19,18 @@ if TYPE_CHECKING:
 _LARGEST: Final = 4096
 
 
-def read(path: Path) -> dict[str, Any] | None:
-    """The object in the file; None if there is none."""
+def read(path: Path, largest: int = _LARGEST) -> dict[str, Any] | None:
+    """The object in the file; None if there is none, or if it has more than `largest` bytes."""
     try:
         # A FIFO or a link that the agent laid there must neither block nor lead elsewhere.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        about = os.fstat(descriptor)
+        if not stat.S_ISREG(about.st_mode):
             return None
-        content = json.loads(os.read(descriptor, _LARGEST))
+        content = json.loads(os.read(descriptor, min(about.st_size, largest)))
     except (OSError, ValueError, RecursionError):
         return None
     finally:

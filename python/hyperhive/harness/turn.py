@@ -167,7 +167,8 @@ class Turn:
             used = message.usage or {}
             parts = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens")
             self._seen.context = sum(used.get(part) or 0 for part in parts) or self._seen.context
-            self._seen.model = message.model
+            # What claude says in the place of a model that could not answer has a name that is none.
+            self._seen.model = self._seen.model if message.model.startswith("<") else message.model
         elif isinstance(message, sdk.RateLimitEvent) and message.rate_limit_info.status == "rejected":
             self._seen.rate_limited = True
             with suppress(TypeError, ValueError, OverflowError):
@@ -189,6 +190,7 @@ class Turn:
         self.usage.cache_read_tokens += used.get("cache_read_input_tokens") or 0
         self.usage.cache_write_tokens += used.get("cache_creation_input_tokens") or 0
         self.usage.cost_usd += self.session.spent(result.total_cost_usd)
+        self.usage.model = self._seen.model or self.usage.model
         self.usage.context_tokens = self._seen.context
         self.usage.context_window = _window(result, self._seen.model) or self.usage.context_window
 
@@ -215,6 +217,6 @@ class Turn:
 def _window(result: sdk.ResultMessage, model: str | None) -> int | None:
     """How many tokens the model's context can hold, where the program says it."""
     used = getattr(result, "model_usage", None) or {}
-    about = used.get(model) or (next(iter(used.values())) if len(used) == 1 else None)
+    about = used.get(model) or used.get(f"{model}[1m]") or (next(iter(used.values())) if len(used) == 1 else None)
     found = about.get("contextWindow") if isinstance(about, dict) else None
     return found if isinstance(found, int) and found > 0 else None

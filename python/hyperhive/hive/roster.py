@@ -7,11 +7,21 @@ hive's decision, else what the harness reports. Everything shown to an operator 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from hyperhive.names import MANAGER, OPERATOR, web_port
-from hyperhive.shapes import AgentRow, LoginRow, OperationRow, UsageSum
-from hyperhive.wire import LastTurn, LoginReport, Peer, ReportRequest, SelfInfo, TurnState, Usage
+from hyperhive.shapes import AgentRow, LoginRow, McpServerRow, OperationRow, UsageSum
+from hyperhive.wire import (
+    LastTurn,
+    LimitScope,
+    LoginReport,
+    McpServerReport,
+    Peer,
+    ReportRequest,
+    SelfInfo,
+    TurnState,
+    Usage,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -19,6 +29,13 @@ if TYPE_CHECKING:
 
     from hyperhive.clock import Clock
     from hyperhive.config import AgentSettings, HiveSettings
+
+
+#: What the harness's word replaces as it is.
+_REPORTED: Final = frozenset(
+    {"until", "limit_scope", "model", "status_text", "problem", "session_id", "last_turn", "login", "account"}
+    | {"login_expires_at", "mcp_servers"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +91,13 @@ class Agent:
     decisions: dict[str, Decision] = field(default_factory=dict)
     #: The sign-in that was begun last, since its harness started.
     login: LoginReport | None = None
+    #: Stands for the account that its Claude uses, and when its stored login ends.
+    account: str | None = None
+    login_expires_at: datetime | None = None
+    #: Whose limit it is that it rests for.
+    limit_scope: LimitScope | None = None
+    #: Its own MCP servers, as its claude found them.
+    mcp_servers: list[McpServerReport] | None = None
     #: Whether its page is served on its own port, and what keeps it from that.
     port_open: bool = False
     port_problem: str | None = None
@@ -147,6 +171,7 @@ class Roster:
             agent.problem = problem
             if fact in {"starting", "stopped", "failed"}:
                 agent.turn_state = agent.turn_since = agent.until = agent.pid = agent.login = None
+                agent.limit_scope = agent.mcp_servers = None
             self._changed(agent)
 
     def report(self, agent: Agent, report: ReportRequest) -> None:
@@ -158,7 +183,7 @@ class Roster:
                 agent.login = None
             agent.reported = (report.instance, report.n)
         given = report.model_fields_set
-        for name in given & {"until", "model", "status_text", "problem", "session_id", "last_turn", "login"}:
+        for name in given & _REPORTED:
             setattr(agent, name, getattr(report, name))
         if report.declared_model not in {None, agent.declared_model}:
             # It has not heard yet that the settings name another model, and will use that one.
@@ -228,6 +253,10 @@ class Roster:
             problem=decision.problem if decision else agent.problem,
             until=decision.until if decision else agent.until,
             pid=agent.pid,
+            login_expires_at=agent.login_expires_at,
+            limit_scope=agent.limit_scope,
+            account=agent.account,
+            mcp_servers=[McpServerRow(**one.model_dump()) for one in agent.mcp_servers or []],
         )
 
     def _page_of(self, agent: Agent) -> str:
