@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from hyperhive.clock import Instant
-from hyperhive.wire import Answer, Id, LastTurn, OperatorInfo, Request, Usage
+from hyperhive.wire import MAX_REASON, Answer, Id, LastTurn, OperatorInfo, Request, SpawnSpec, Usage
 
 AgentState = Literal[
     "starting",
@@ -185,6 +185,58 @@ class QuestionRow(Answer):
     answered_at: Instant | None = None
 
 
+BuildStatus = Literal["none", "running", "ok", "failed"]
+"""What `BuildRow.status` says; `none` is where the runtime builds nothing."""
+
+
+class BuildRow(Answer):
+    """What building a commit gave, as it was shown: approving it puts this very `system` in.
+
+    `log` is its last 64 KiB, `units` those that would be restarted.
+    """
+
+    status: str
+    log: str | None = None
+    system: str | None = None
+    size_bytes: int | None = None
+    units: list[str] = Field(default_factory=list)
+
+
+class ApprovalRow(Answer):
+    """Something that needs the operator's yes: `kind` is `spawn` (a new agent, `spec`) or `apply` (a commit).
+
+    `status` is one of `building pending approved deploying deployed denied cancelled expired failed`;
+    `docs/approvals.md` draws them. `diff` is from `base`, which is what ran when it was compared, to `commit`;
+    `approved_diff` is from the commit that was approved last, where that is another one. `truncated` says that a diff
+    is not all of it. `stale` is one before which something else was deployed: it was compared and built anew since.
+    `reason` says why it was decided or ended so, `note` what else the hive has to say.
+    """
+
+    id: int
+    kind: str
+    agent: str
+    status: str
+    requested_by: str
+    requested_at: Instant
+    expires_at: Instant
+    description: str | None = None
+    spec: SpawnSpec | None = None
+    commit: str | None = None
+    base: str | None = None
+    diff: str | None = None
+    approved: str | None = None
+    approved_diff: str | None = None
+    truncated: bool = False
+    closure_diff: str | None = None
+    build: BuildRow | None = None
+    stale: bool = False
+    decided_by: str | None = None
+    decided_at: Instant | None = None
+    ended_at: Instant | None = None
+    reason: str | None = None
+    note: str | None = None
+
+
 class WaitingItem(Answer):
     """Something that waits for the operator. `ref` names what it is about: a message's id, an agent."""
 
@@ -219,7 +271,10 @@ class HiveInfo(Answer):
 
 
 class StateSnapshot(Answer):
-    """`GET /api/state`: everything at the instant `seq`; the stream goes on from there. `questions` are those open."""
+    """`GET /api/state`: everything at the instant `seq`; the stream goes on from there.
+
+    `questions` and `approvals` are those that are open, the latter with the beginning of long diffs and logs.
+    """
 
     epoch: str
     seq: int
@@ -229,6 +284,7 @@ class StateSnapshot(Answer):
     messages: list[MessageRow]
     waiting: list[WaitingItem]
     questions: list[QuestionRow] = Field(default_factory=list)
+    approvals: list[ApprovalRow] = Field(default_factory=list)
     warnings: list[str] = Field(default_factory=list)
 
 
@@ -248,10 +304,10 @@ class PageSnapshot(Answer):
 class StreamEvent(Answer):
     """One change, from `GET /api/stream`.
 
-    `data` is what changed, whole: an `AgentRow`, a `MessageRow`, an `EventRow`, a `QuestionRow`, an `OperationRow`, or
-    for `waiting` `{"waiting": [WaitingItem…]}`, for `warnings` `{"warnings": [str…]}`. An agent that is none any more
-    comes as `{"name", "removed": true}`. `resync` carries nothing: what came before is not known any more; read
-    `/api/state` again.
+    `data` is what changed, whole: an `AgentRow`, a `MessageRow`, an `EventRow`, a `QuestionRow`, an `ApprovalRow`, an
+    `OperationRow`, or for `waiting` `{"waiting": [WaitingItem…]}`, for `warnings` `{"warnings": [str…]}`. An agent that
+    is none any more comes as `{"name", "removed": true}`. `resync` carries nothing: what came before is not known any
+    more; read `/api/state` again.
     """
 
     type: str
@@ -296,6 +352,12 @@ class QuestionsAnswer(Answer):
     """`GET /api/questions`, newest first."""
 
     questions: list[QuestionRow]
+
+
+class ApprovalsAnswer(Answer):
+    """`GET /api/approvals`, newest first, with the beginning of long diffs and logs."""
+
+    approvals: list[ApprovalRow]
 
 
 class EventsAnswer(Answer):
@@ -360,6 +422,19 @@ class LoginCodeRequest(Request):
     """`POST /api/agents/{n}/login/code`: what the page behind the link has shown."""
 
     code: str = Field(min_length=1, max_length=2000, repr=False)
+
+
+class ApproveRequest(Request):
+    """`POST /api/approvals/{id}/approve`: of a commit, its hash, so that nothing is approved that was not shown."""
+
+    commit: str | None = Field(None, max_length=64)
+    reason: str | None = Field(None, max_length=MAX_REASON)
+
+
+class DenyRequest(Request):
+    """`POST /api/approvals/{id}/deny`: whoever asked is told why."""
+
+    reason: str | None = Field(None, max_length=MAX_REASON)
 
 
 class PurgeRequest(Request):

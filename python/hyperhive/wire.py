@@ -23,6 +23,9 @@ MAX_OPTIONS: Final = 10
 MAX_OPTION: Final = 200
 #: Seconds after which a question may expire at the latest: 7 days.
 MAX_TTL: Final = 7 * 86400
+#: Characters that say what a request to the operator is about, and those of a reason for a decision.
+MAX_DESCRIPTION: Final = 4000
+MAX_REASON: Final = 4000
 #: Seconds that a `recv` or a command poll may stay parked.
 MAX_WAIT: Final = 180
 #: Messages that one `recv` may hand out.
@@ -218,6 +221,54 @@ class QuestionAnswer(Answer):
     to: str
     status: str
     deadline: Instant | None = None
+
+
+class SpawnSpec(Request):
+    """What a new agent would be beside its name; what is left out is the hive's default."""
+
+    description: str | None = Field(None, max_length=MAX_DESCRIPTION)
+    model: str | None = Field(None, min_length=1, max_length=128)
+    prompt: str | None = None
+
+
+class SpawnRequest(SpawnSpec):
+    """`POST /v1/spawn-requests`, for the operator `POST /api/spawn-requests`: answered with an approval that waits."""
+
+    name: str = Field(max_length=64)
+    idempotency_key: str | None = Field(None, min_length=1, max_length=200)
+
+
+class ConfigProposal(Request):
+    """The query of `POST /v1/config-proposals`, whose body is a git bundle of `refs/hive/proposal`, up to 16 MiB.
+
+    `commit` is the hash that the bundle has to bring, 7 to 40 hexadecimal digits; names of branches and tags are none.
+    """
+
+    agent: str = Field(max_length=64)
+    commit: str = Field(pattern=r"^[0-9a-f]{7,40}$")
+    description: str | None = Field(None, max_length=MAX_DESCRIPTION)
+    idempotency_key: str | None = Field(None, min_length=1, max_length=200)
+
+
+class ApprovalAnswer(Answer):
+    """What is answered to whoever asks for something or takes that back: the approval as it is now.
+
+    `reason` says why it ended, `commit` is the whole hash that it is bound to.
+    """
+
+    id: int
+    kind: str
+    agent: str
+    status: str
+    expires_at: Instant
+    commit: str | None = None
+    reason: str | None = None
+
+
+class ApprovalsAnswer(Answer):
+    """`GET /v1/approvals`: what the calling agent has asked for, newest first."""
+
+    approvals: list[ApprovalAnswer]
 
 
 class CommandDone(Request):

@@ -14,7 +14,7 @@ from sqlmodel import Field, SQLModel
 from hyperhive.store.types import BigId, UtcDateTime
 
 #: Version of the schema that this code speaks; the newest file in `migrations/versions`.
-SCHEMA: Final = "0003"
+SCHEMA: Final = "0004"
 
 MessageState = Literal[
     # accepted, not done. Handed out or not is known to the broker; → settled, dead
@@ -59,6 +59,35 @@ QuestionState = Literal[
     "cancelled",
     # its deadline passed; the end. `answer` is the default that was declared, if one was
     "expired",
+]
+
+ApprovalKind = Literal[
+    # a new agent
+    "spawn",
+    # a commit of an agent's configuration
+    "apply",
+]
+
+# Which transitions there are stands in `hive/approval_rules.py`, and nowhere else.
+ApprovalState = Literal[
+    # its commit is built, before anybody is asked: for the first time, or anew because what runs is another one by now
+    "building",
+    # it waits for the operator
+    "pending",
+    # the operator said yes; what was approved is not being done yet
+    "approved",
+    # it is being done: the agent is made, or the built system is put in and has to prove that it works
+    "deploying",
+    # it is done; the end
+    "deployed",
+    # the operator said no; the end
+    "denied",
+    # whoever asked does not want it any more; the end
+    "cancelled",
+    # nobody decided in time; the end
+    "expired",
+    # its commit does not build, what was approved did not work, or its agent's state is gone; the end
+    "failed",
 ]
 
 
@@ -176,6 +205,55 @@ class QuestionRow(SQLModel, table=True):
     #: Who ended it, and when; nobody, where it expired.
     ended_by: str | None = Field(sa_column=Column(String(16)))
     ended_at: datetime | None = Field(sa_column=Column(UtcDateTime))
+
+
+class ApprovalRow(SQLModel, table=True):
+    """Something that needs the operator's yes; kept for ever."""
+
+    __tablename__ = "approvals"
+    __table_args__ = (
+        _one_of("kind", ApprovalKind),
+        _one_of("status", ApprovalState),
+        Index("approvals_in_state", "status", "id"),
+        Index("approvals_of_agent", "agent", "status"),
+        Index("approvals_once", "idempotency_key", "requested_by", unique=True),
+    )
+
+    id: int = Field(sa_column=Column(BigId, primary_key=True, autoincrement=False))
+    kind: str = Field(sa_column=Column(String(8), nullable=False))
+    agent: str = Field(sa_column=Column(String(16), nullable=False))
+    status: str = Field(sa_column=Column(String(12), nullable=False))
+    requested_by: str = Field(sa_column=Column(String(16), nullable=False))
+    requested_at: datetime = Field(sa_column=Column(UtcDateTime, nullable=False))
+    expires_at: datetime = Field(sa_column=Column(UtcDateTime, nullable=False))
+    description: str | None = Field(sa_column=Column(Text))
+    idempotency_key: str | None = Field(sa_column=Column(String(200)))
+    #: Of a spawn: what the agent would be.
+    spec: dict[str, Any] | None = Field(sa_column=Column(JSON(none_as_null=True)))
+    #: Of a commit: its whole hash, the one of what ran when it was compared last, and how the two differ.
+    commit_hash: str | None = Field(sa_column=Column(String(64)))
+    base_hash: str | None = Field(sa_column=Column(String(64)))
+    diff: str | None = Field(sa_column=Column(Text))
+    #: The commit that was approved last, where it is not what runs, and how this one differs from it.
+    approved_hash: str | None = Field(sa_column=Column(String(64)))
+    approved_diff: str | None = Field(sa_column=Column(Text))
+    #: Whether a diff is not shown whole.
+    truncated: bool = Field(sa_column=Column(Boolean, nullable=False))
+    closure_diff: str | None = Field(sa_column=Column(Text))
+    #: What building it gave, as `shapes.BuildRow`.
+    build: dict[str, Any] | None = Field(sa_column=Column(JSON(none_as_null=True)))
+    #: Whether what runs has changed since it was asked for.
+    stale: bool = Field(sa_column=Column(Boolean, nullable=False))
+    #: Who decided, and when; nobody, where it expired or never came to a decision.
+    decided_by: str | None = Field(sa_column=Column(String(16)))
+    decided_at: datetime | None = Field(sa_column=Column(UtcDateTime))
+    ended_at: datetime | None = Field(sa_column=Column(UtcDateTime))
+    #: Why it ended as it did, or was approved, in the words of whoever decided or of the hive.
+    reason: str | None = Field(sa_column=Column(Text))
+    #: What else the hive has to say about it.
+    note: str | None = Field(sa_column=Column(Text))
+    #: Whether what follows its last transition (a tag, a word to the manager) is still to be done.
+    unfinished: bool = Field(sa_column=Column(Boolean, nullable=False))
 
 
 class AuditRow(SQLModel, table=True):
