@@ -10,6 +10,7 @@ import asyncio
 import errno
 import json
 import re
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
@@ -106,9 +107,13 @@ class Connection:
         Raises:
             HiveError: `no_daemon` when the hive is not there or goes away.
         """
-        query = _given({"since": since, "epoch": epoch})
+        async with aclosing(self._stream("/api/stream", _given({"since": since, "epoch": epoch}))) as events:
+            async for event in events:
+                yield event
+
+    async def _stream(self, path: str, query: dict[str, str]) -> AsyncGenerator[Json, None]:
         try:
-            async with self._http.stream("GET", "/api/stream", params=query, timeout=_STREAM_TIMEOUT) as response:
+            async with self._http.stream("GET", path, params=query, timeout=_STREAM_TIMEOUT) as response:
                 if not response.is_success:
                     await response.aread()
                     self._read(response)
@@ -145,6 +150,36 @@ class Connection:
                     raise
             if on_away and pause == _RETRY[0]:
                 on_away()
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _RETRY[1])
+
+    async def follow_path(
+        self, path: str, *, on_away: Callable[[], None] | None = None, **query: object
+    ) -> AsyncGenerator[tuple[bool, Json], None]:
+        """What another stream of the hive's says, asked for again whenever it ends; with whether it began anew.
+
+        Args:
+            path: where it is.
+            on_away: called once each time the hive is gone.
+            query: parameters; those that are None are left out.
+
+        Raises:
+            HiveError: the hive was never there, or refused.
+        """
+        pause, heard = _RETRY[0], False
+        while True:
+            begins = True
+            try:
+                async with aclosing(self._stream(path, _given(query))) as events:
+                    async for event in events:
+                        pause, heard = _RETRY[0], True
+                        yield begins, event
+                        begins = False
+            except HiveError as error:
+                if not heard or error.code not in _AWAY:
+                    raise
+                if on_away and pause == _RETRY[0]:
+                    on_away()
             await asyncio.sleep(pause)
             pause = min(pause * 2, _RETRY[1])
 

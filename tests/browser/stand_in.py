@@ -73,6 +73,9 @@ class Hive:
     held: dict[tuple[str, str], asyncio.Event] = field(default_factory=dict)
     ring: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
     streams: int = 0
+    #: Set while nobody follows a journal.
+    unfollowed: threading.Event = field(default_factory=threading.Event)
+    followers: int = 0
     loop: asyncio.AbstractEventLoop | None = None
     news: asyncio.Event = field(default_factory=asyncio.Event)
     keys: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -108,6 +111,11 @@ class Hive:
         """Let every stream look again."""
         news, self.news = self.news, asyncio.Event()
         news.set()
+
+    def print_line(self, name: str, line: str) -> None:
+        """An agent's harness prints something, and whoever follows its journal is told."""
+        self.journals.setdefault(name, []).append(line)
+        self.on_loop(self.wake)
 
     def change_agent(self, name: str, **change: Any) -> None:  # noqa: ANN401 - JSON
         """Change an agent's row, and say so."""
@@ -261,6 +269,7 @@ def create_app(hive: Hive, alone: str | None = None) -> Starlette:
         Route("/tombstones/{name}/{verb}", api.tombstone, methods=["POST"]),
         Route("/audit", api.audit),
         Route("/agents/{name}/journal", api.journal),
+        Route("/agents/{name}/journal/stream", api.journal_stream),
         Route("/agents/{name}/config", api.config),
         Route("/agents/{name}/page-url", api.page_url),
         Mount("/agents/{name}", routes=[*of_agent, Route("/{verb}", agents.act, methods=["POST"])]),
@@ -499,6 +508,26 @@ class _Api:
         self._hive.requests.append(("GET", request.scope["path"], None))
         lines = self._hive.journals.get(request.path_params["name"], [])
         return JSONResponse({"lines": lines[-int(request.query_params.get("lines", 200)) :]})
+
+    async def journal_stream(self, request: Request) -> Response:
+        hive, name = self._hive, request.path_params["name"]
+
+        async def frames() -> AsyncIterator[str]:
+            hive.followers += 1
+            hive.unfollowed.clear()
+            known = 0
+            try:
+                while not hive.closing:
+                    news, lines = hive.news, hive.journals.get(name, [])
+                    yield f"data: {json.dumps({'lines': lines[known:]})}\n\n"
+                    known = len(lines)
+                    await news.wait()
+            finally:
+                hive.followers -= 1
+                if not hive.followers:
+                    hive.unfollowed.set()
+
+        return StreamingResponse(frames(), media_type="text/event-stream")
 
     async def config(self, request: Request) -> Response:
         nothing = {"files": [], "note": "It has no configuration of its own yet."}

@@ -159,15 +159,35 @@ def test_journal_and_configuration_are_fetched_when_somebody_looks(dashboard: Da
     assert len(hive.calls("GET", "/api/agents/alice/journal")) == 1
     journal = page.locator(".viewer pre")
     assert journal.evaluate("box => box.scrollHeight - box.scrollTop - box.clientHeight") < 2
-    hive.journals["alice"].append("one more line")
     page.get_by_role("checkbox", name="follow").check()
+    hive.print_line("alice", "one more line")
     page.get_by_text("one more line").wait_for()
+    assert len(hive.calls("GET", "/api/agents/alice/journal")) == 1
     page.get_by_role("checkbox", name="follow").uncheck()
     page.get_by_role("button", name="agent.nix of alice").click()
     page.locator(".viewer", has_text="agent.nix").get_by_text("<script>").wait_for()
     hive.change_agent("alice", statusText="it goes on")
     page.locator(".drawer").get_by_text("it goes on").wait_for()
     assert journal.first.is_visible()
+
+
+def test_one_journal_is_followed_at_a_time_and_none_that_is_not_shown(dashboard: Dashboard, hive: Hive) -> None:
+    dashboard.open()
+    page = dashboard.page
+    for name in ("alice", "bob"):
+        page.get_by_role("button", name=f"More about {name}").click()
+        page.get_by_role("button", name=f"Journal of {name}").click()
+    first, second = (page.get_by_label(f"Journal of {name}").get_by_role("checkbox") for name in ("alice", "bob"))
+    first.check()
+    hive.print_line("alice", "printed by alice")
+    page.get_by_text("printed by alice").wait_for()
+    second.check()
+    hive.print_line("bob", "printed by bob")
+    page.get_by_text("printed by bob").wait_for()
+    assert not first.is_checked()
+    page.get_by_role("button", name="More about bob").click()
+    page.get_by_label("Journal of bob").wait_for(state="detached")
+    assert hive.unfollowed.wait(15)
 
 
 def test_the_history_of_decisions_is_loaded_when_it_is_looked_at(dashboard: Dashboard, hive: Hive) -> None:

@@ -94,6 +94,15 @@ async def test_contract_of_the_fake(contract: Contract, place: Path) -> None:
     await contract(Subject(fake, Bed(place, make_runtime("process")).plan, crash))
 
 
+async def test_whoever_follows_a_log_is_told_that_it_has_grown(bed: Bed) -> None:
+    told: asyncio.Queue[str] = asyncio.Queue()
+    bed.runtime.on_output = told.put_nowait
+    plan = bed.plan("alice", "print('hello', flush=True)")
+    await bed.runtime.start(plan)
+    assert await asyncio.wait_for(told.get(), 20) == "alice"
+    assert plan.log.read_text().endswith(" hello\n")
+
+
 async def test_environment_is_exactly_this(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPERATORS_SECRET", "s")
     seen = await bed.ask("import os; answer = dict(os.environ)")

@@ -195,6 +195,25 @@ async def test_follow_comes_back_with_where_it_was(client: HiveClient, hive: Sta
     assert hive.requests[-1] == ("GET /api/stream", {"since": "11", "epoch": "e"})
 
 
+async def test_another_stream_is_asked_for_again_when_it_ends(hive: StandIn) -> None:
+    route = "GET /api/agents/alice/journal/stream"
+    first = 'data: {"lines": ["one"]}\n\ndata: {"lines": ["two"]}\n\n'
+    hive.answers[route] = PlainTextResponse(first)
+    async with served(hive) as path, Connection(path) as line, asyncio.timeout(10):
+        async with aclosing(line.follow_path("/api/agents/alice/journal/stream", lines=5)) as chunks:
+            seen = [await anext(chunks), await anext(chunks)]
+            hive.answers[route] = PlainTextResponse('data: {"lines": ["two", "three"]}\n\n')
+            seen.append(await anext(chunks))
+        assert seen == [
+            (True, {"lines": ["one"]}),
+            (False, {"lines": ["two"]}),
+            (True, {"lines": ["two", "three"]}),
+        ]
+        assert hive.requests[-1] == (route, {"lines": "5"})
+        with pytest.raises(HiveError, match="no such agent"):
+            await anext(line.follow_path("/api/agents/bob/journal/stream"))
+
+
 async def test_follow_says_when_there_never_was_a_hive(tmp_path: Path) -> None:
     async with HiveClient(tmp_path / "host.sock") as client, aclosing(client.follow()) as changes:
         with pytest.raises(HiveError, match="no hive answers"):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from hyperhive.cli.agents import path_of
 from hyperhive.cli.detail import show_event
@@ -16,27 +15,33 @@ if TYPE_CHECKING:
 
     from hyperhive.connection import Connection
 
-#: Seconds between two looks at a journal, which is a file; the hive tells nobody that it grew.
-_LOOK: Final = 1.0
-#: Lines asked for at each look; more within a second are passed over.
-_WINDOW: Final = 2000
-
 
 async def show_journal(hive: Connection, name: str, lines: int, *, follow_on: bool, as_json: bool) -> None:
     """What the harness printed."""
-    answer = await hive.get(f"{path_of(name)}/journal", lines=max(lines, _WINDOW) if follow_on else lines)
-    known: list[str] = answer["lines"]
-    if not follow_on and as_json:
+    path = f"{path_of(name)}/journal"
+    if follow_on:
+        await _follow_journal(hive, f"{path}/stream", lines, as_json=as_json)
+        return
+    answer = await hive.get(path, lines=lines)
+    if as_json:
         show_json(answer)
         return
-    _show_lines(known[-lines:], as_json=as_json)
-    if not known:
+    _show_lines(answer["lines"], as_json=False)
+    if not answer["lines"]:
         note(f"The harness of {plain(name)} has printed nothing; what the agent did: hyperhive logs --events {name}")
-    while follow_on:
-        await asyncio.sleep(_LOOK)
-        newest: list[str] = (await hive.get(f"{path_of(name)}/journal", lines=max(lines, _WINDOW)))["lines"]
-        _show_lines(fresh(known, newest), as_json=as_json)
-        known = newest
+
+
+async def _follow_journal(hive: Connection, path: str, lines: int, *, as_json: bool) -> None:
+    def away() -> None:
+        note("(the hive is away; waiting for it)")
+
+    known: list[str] = []
+    async with aclosing(hive.follow_path(path, on_away=away, lines=lines)) as chunks:
+        async for begins, chunk in chunks:
+            said: list[str] = chunk["lines"]
+            # After a break the last lines come again.
+            _show_lines(fresh(known, said) if begins else said, as_json=as_json)
+            known = [*known, *said][-lines:]
 
 
 def fresh(known: Sequence[str], newest: Sequence[str]) -> Sequence[str]:

@@ -17,6 +17,7 @@ from hyperhive.hive.broker import Broker
 from hyperhive.hive.commands import Commands
 from hyperhive.hive.dead_letters import DeadLetters
 from hyperhive.hive.inbox import entry_of
+from hyperhive.hive.journals import Journals
 from hyperhive.hive.manager_events import ManagerEvents
 from hyperhive.hive.questions import Questions
 from hyperhive.hive.roster import Agent, Decision, Roster
@@ -88,6 +89,7 @@ class Hive:
         self.commands = Commands(self._poll_changed)
         self.actions = Actions(self)
         self.sessions = Sessions(self)
+        self.journals = Journals(self)
 
     async def load(self) -> None:
         """Read what the pages need to know from the store, and what the broker has to deliver."""
@@ -199,5 +201,6 @@ class Hive:
         self.broker.close()
         self.commands.close()
         self.stream.close()
+        self.journals.close()
         with suppress(OSError):
             self.layout.host_socket.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping
     from pathlib import Path
 
     from hyperhive.runtime.container import Container
@@ -82,8 +82,8 @@ class Exit:
     tail: tuple[str, ...] = ()
 
 
-def nobody_listens(_: Exit) -> None:
-    """What `on_exit` is before somebody sets it."""
+def nobody_listens(_: object) -> None:
+    """What `on_exit` and `on_output` are before somebody sets them."""
 
 
 class Runtime(Protocol):
@@ -106,6 +106,8 @@ class Runtime(Protocol):
     starts_at_once: int = 1000
     #: Set by the lifecycle before the first start.
     on_exit: Callable[[Exit], None]
+    #: Set by whoever follows logs: called with an agent's name after its plan's log has grown.
+    on_output: Callable[[str], None]
 
     def owner(self, name: str) -> Owner:
         """Who owns the agent's directories and socket; pure."""
@@ -161,4 +163,8 @@ class Runtime(Protocol):
 
     async def journal(self, name: str, lines: int) -> tuple[str, ...] | None:  # noqa: ARG002
         """The last lines that the agent's harness said; None where they are in the plan's log."""
+        return None
+
+    def follow_journal(self, name: str, lines: int) -> AsyncGenerator[list[str], None] | None:  # noqa: ARG002
+        """The last lines, then those that come; None where they are in the plan's log, and `on_output` tells."""
         return None

@@ -11,9 +11,12 @@ import signal
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from hyperhive.errors import HiveError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
 
 #: Bytes of output that are kept, from the end.
 _KEPT: Final = 1024 * 1024
@@ -55,22 +58,21 @@ class Runner(Protocol):
         ...
 
 
+class Follower(Protocol):
+    """Runs one program that goes on."""
+
+    def __call__(self, *command: str) -> AsyncGenerator[list[str], None]:
+        """Give what `command` says, line by line; it ends when the generator is closed.
+
+        Raises:
+            HiveError: `runtime_unavailable`: there is no such program.
+        """
+        ...
+
+
 async def run_program(*command: str, seconds: float) -> Done:
     """The `Runner` that runs programs. Whatever it started is gone when it returns or is cancelled."""
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            # nixos-container leaves files in the current directory.
-            cwd="/",
-            env={**os.environ, **_PLAIN},
-            start_new_session=True,
-        )
-    except OSError as error:
-        msg = f"the program '{command[0]}' cannot be run: {error.strerror}"
-        raise HiveError("runtime_unavailable", msg, "On NixOS the module puts it on the service's PATH") from error
+    process = await _start(*command, stderr=asyncio.subprocess.PIPE)
     out, err = (asyncio.create_task(_last(stream)) for stream in (process.stdout, process.stderr))
     try:
         async with asyncio.timeout(seconds):
@@ -88,6 +90,47 @@ async def run_program(*command: str, seconds: float) -> Done:
                 await asyncio.shield(process.wait())
         out.cancel()
         err.cancel()
+
+
+async def follow_program(*command: str) -> AsyncGenerator[list[str], None]:
+    """Run a program that goes on, and give what it says line by line, as much at a time as there is.
+
+    It is gone, with whatever it started, when the generator is closed; by itself it ends when the program does.
+
+    Raises:
+        HiveError: `runtime_unavailable`: there is no such program.
+    """
+    process = await _start(*command, stderr=asyncio.subprocess.DEVNULL)
+    rest = b""
+    try:
+        while process.stdout is not None and (chunk := await process.stdout.read(_CHUNK)):
+            *lines, rest = (rest + chunk).split(b"\n")
+            rest = rest[-_KEPT:]
+            if lines:
+                yield [line.decode(errors="replace") for line in lines]
+    finally:
+        _end(process)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS):
+                # To the end of its output: with more of it than asyncio buffers, waiting alone would never end.
+                await asyncio.shield(process.communicate())
+
+
+async def _start(*command: str, stderr: int) -> asyncio.subprocess.Process:
+    try:
+        return await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=stderr,
+            # nixos-container leaves files in the current directory.
+            cwd="/",
+            env={**os.environ, **_PLAIN},
+            start_new_session=True,
+        )
+    except OSError as error:
+        msg = f"the program '{command[0]}' cannot be run: {error.strerror}"
+        raise HiveError("runtime_unavailable", msg, "On NixOS the module puts it on the service's PATH") from error
 
 
 def _end(process: asyncio.subprocess.Process) -> None:

@@ -10,17 +10,18 @@ import asyncio
 import logging
 import os
 import shutil
+from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from hyperhive.errors import HiveError
-from hyperhive.runtime.command import run_program
+from hyperhive.runtime.command import follow_program, run_program
 from hyperhive.runtime.units import PREFIX, PROPERTIES, Unit, machine, parse_units, unit
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import AsyncGenerator, Collection
 
-    from hyperhive.runtime.command import Done, Runner
+    from hyperhive.runtime.command import Done, Follower, Runner
 
 _log = logging.getLogger(__name__)
 
@@ -57,10 +58,14 @@ class ContainerHost:
     Args:
         run: runs them.
         proc: where processes are looked at.
+        follow: runs one that goes on.
     """
 
-    def __init__(self, run: Runner = run_program, proc: Path = Path("/proc")) -> None:
+    def __init__(
+        self, run: Runner = run_program, proc: Path = Path("/proc"), follow: Follower = follow_program
+    ) -> None:
         self._run = run
+        self._follow = follow
         self._proc = proc
         self._reloading = asyncio.Lock()
         self._asked = 0
@@ -185,13 +190,27 @@ class ContainerHost:
 
     async def journal(self, name: str, lines: int) -> tuple[str, ...]:
         """The last lines of the harness in a running container; else those of the unit."""
-        who = (f"--machine={machine(name)}", "--unit=hyperhive-harness.service")
-        done = await self._run("journalctl", *_journal(lines), *who, "--output=short-iso", seconds=_ASK)
+        done = await self._run("journalctl", *_journal(lines), *_harness(name), seconds=_ASK)
         return tuple(done.out.splitlines()[-lines:]) if done.ok else await self.console(name, lines)
+
+    async def follow_journal(self, name: str, lines: int) -> AsyncGenerator[list[str], None]:
+        """The same, then whatever comes, until the container ends; of one that is down, what is there."""
+        command = ("journalctl", *_journal(lines), *_harness(name), "--follow")
+        said = False
+        async with aclosing(self._follow(*command)) as chunks:
+            async for fresh in chunks:
+                said = True
+                yield fresh
+        if not said:
+            yield list(await self.console(name, lines))
 
 
 def _journal(lines: int) -> tuple[str, ...]:
     return ("--no-pager", "--quiet", f"--lines={lines}")
+
+
+def _harness(name: str) -> tuple[str, ...]:
+    return (f"--machine={machine(name)}", "--unit=hyperhive-harness.service", "--output=short-iso")
 
 
 def _failed(name: str, what: str, done: Done) -> HiveError:

@@ -25,7 +25,7 @@ from hyperhive.runtime.directories import make_directories
 from hyperhive.runtime.repairs import Repairs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncGenerator, Callable
 
     from hyperhive.runtime.base import AgentPlan, Change
     from hyperhive.runtime.units import Unit
@@ -65,6 +65,7 @@ class NixosContainerRuntime(Runtime):
         repairs: Repairs | None = None,
     ) -> None:
         self.on_exit: Callable[[Exit], None] = nobody_listens
+        self.on_output: Callable[[str], None] = nobody_listens
         self._host = host or ContainerHost()
         self._files = ContainerFiles(paths or ContainerPaths())
         self._repairs = repairs or Repairs()
@@ -115,6 +116,10 @@ class NixosContainerRuntime(Runtime):
     async def journal(self, name: str, lines: int) -> tuple[str, ...]:
         """The last lines of the harness, or of the container where it is not up."""
         return await self._host.journal(name, lines)
+
+    def follow_journal(self, name: str, lines: int) -> AsyncGenerator[list[str], None]:
+        """The same, and on from there until the container ends."""
+        return self._host.follow_journal(name, lines)
 
     # --- operations
 

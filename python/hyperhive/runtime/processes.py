@@ -64,6 +64,7 @@ class ProcessTrees(Runtime):
         surroundings: Surroundings | None = None,
     ) -> None:
         self.on_exit: Callable[[Exit], None] = nobody_listens
+        self.on_output: Callable[[str], None] = nobody_listens
         self._hive = hive
         self._command = tuple(command or default_command())
         self._surroundings = surroundings or find_surroundings(self._command)
@@ -115,7 +116,7 @@ class ProcessTrees(Runtime):
     async def _begin(self, plan: AgentPlan) -> None:
         place_credentials(plan, self.owner(plan.name), privileged=self._hive.privileged)
         try:
-            run = Run(plan, self._launch(plan), self._ended)
+            run = Run(plan, self._launch(plan), self._ended, lambda: self.on_output(plan.name))
         except BaseException:
             remove_credentials(plan)
             raise

@@ -70,12 +70,16 @@ class Run:
         plan: the agent.
         launch: what to start.
         ended: called once at the end, without an `Exit` if the command never ran.
+        wrote: called after each piece of output.
     """
 
-    def __init__(self, plan: AgentPlan, launch: Launch, ended: Callable[[Run, Exit | None], None]) -> None:
+    def __init__(
+        self, plan: AgentPlan, launch: Launch, ended: Callable[[Run, Exit | None], None], wrote: Callable[[], None]
+    ) -> None:
         self.plan = plan
         self._launch = launch
         self._ended = ended
+        self._wrote = wrote
         self.ending = False
         self.started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         # A start that was cancelled leaves nobody to look at it.
@@ -164,6 +168,7 @@ class Run:
     async def _copy(self, output: asyncio.StreamReader) -> None:
         while chunk := await output.read(65536):
             self._output.feed(chunk)
+            self._wrote()
 
     def _report(self, first: str, code: int) -> None:
         if first == "run":

@@ -68,6 +68,7 @@ class FakeRuntime(Runtime):
         self, owner: Owner | None = None, *, survives_daemon: bool = False, starts_at_once: int = 1000
     ) -> None:
         self.on_exit: Callable[[Exit], None] = nobody_listens
+        self.on_output: Callable[[str], None] = nobody_listens
         self.survives_daemon = survives_daemon
         self.starts_at_once = starts_at_once
         self.prepared: list[AgentPlan] = []

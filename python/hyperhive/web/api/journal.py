@@ -1,28 +1,36 @@
-"""The last lines of an agent's log, read from the end."""
+"""The part of the operator API about what agents' harnesses print: the last lines, once or followed."""
 
-from __future__ import annotations
+# FastAPI reads the annotations of its routes at run time, so what they name is imported for real.
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Annotated
 
-import asyncio
-from typing import TYPE_CHECKING, Final
+from fastapi import FastAPI, Query
+from starlette.responses import StreamingResponse
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from hyperhive.hive.hive import Hive
+from hyperhive.shapes import JournalAnswer
+from hyperhive.web.api.reading import streamed
 
-#: Bytes read from the end at most.
-_MOST: Final = 1024 * 1024
-
-
-async def last_lines(path: Path, count: int) -> list[str]:
-    """The last `count` lines, oldest first; none where there is no log yet. The file is the hive's own."""
-    return await asyncio.to_thread(_read, path, count)
+Lines = Annotated[int, Query(ge=1, le=10_000)]
 
 
-def _read(path: Path, count: int) -> list[str]:
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(0, size - _MOST))
-            text = file.read()
-    except FileNotFoundError:
-        return []
-    return text.decode("utf-8", "replace").splitlines()[-count:]
+def add_journal(app: FastAPI, hive: Hive) -> None:
+    """Add both routes."""
+
+    @app.get("/api/agents/{name}/journal")
+    async def journal(name: str, lines: Lines = 100) -> JournalAnswer:
+        """What an agent's harness printed, oldest first."""
+        return JournalAnswer(lines=await hive.journals.last(hive.lifecycle.find(name).name, lines))
+
+    @app.get("/api/agents/{name}/journal/stream", response_class=StreamingResponse)
+    async def journal_stream(name: str, lines: Lines = 100) -> StreamingResponse:
+        """Server-sent events, each `{"lines": […]}`: the last lines first, then those that come."""
+        return streamed(_frames(hive.journals.follow(hive.lifecycle.find(name).name, lines)))
+
+
+async def _frames(chunks: AsyncGenerator[list[str] | None, None]) -> AsyncIterator[bytes]:
+    async with aclosing(chunks):
+        async for lines in chunks:
+            yield b": here\n\n" if lines is None else f"data: {json.dumps({'lines': lines})}\n\n".encode()

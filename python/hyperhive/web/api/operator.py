@@ -19,7 +19,6 @@ from hyperhive.shapes import (
     AuditAnswer,
     ConfigAnswer,
     EventsAnswer,
-    JournalAnswer,
     MessagesAnswer,
     PageUrl,
     Sent,
@@ -27,7 +26,7 @@ from hyperhive.shapes import (
 )
 from hyperhive.store import audit, events, messages
 from hyperhive.web.answers import make_app
-from hyperhive.web.api.journal import last_lines
+from hyperhive.web.api.journal import add_journal
 from hyperhive.web.api.lifecycle import add_lifecycle
 from hyperhive.web.api.page import add_page
 from hyperhive.web.api.questions import add_questions, open_questions
@@ -45,6 +44,7 @@ def operator_app(hive: Hive) -> FastAPI:
     app = make_app("hyperhive operator API")
     _add_overview(app, hive)
     _add_agents(app, hive)
+    add_journal(app, hive)
     add_page(app, hive)
     add_sessions(app, hive)
     add_lifecycle(app, hive)
@@ -120,13 +120,6 @@ def _add_agents(app: FastAPI, hive: Hive) -> None:
         """The files that an agent's system is made of; none of them is kept by the hive yet."""
         hive.lifecycle.find(name)
         return ConfigAnswer(files=[], note="This hive keeps no configuration of its agents; the settings have it.")
-
-    @app.get("/api/agents/{name}/journal")
-    async def journal(name: str, lines: Annotated[int, Query(ge=1, le=10_000)] = 100) -> JournalAnswer:
-        """What an agent's harness printed, oldest first."""
-        agent = hive.lifecycle.find(name)
-        said = await hive.runtime.journal(agent.name, lines)
-        return JournalAnswer(lines=await last_lines(hive.layout.log(name), lines) if said is None else list(said))
 
 
 class OperatorSend(SendRequest):

@@ -12,6 +12,8 @@ from hyperhive.shapes import HiveInfo
 from hyperhive.store import messages
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from hyperhive.hive.hive import Hive
     from hyperhive.shapes import MessageRow
 
@@ -28,8 +30,12 @@ async def message_page(hive: Hive, wanted: messages.Filter) -> list[MessageRow]:
 
 def followed(hive: Hive, since: int | None, epoch: str | None, agent: str | None = None) -> StreamingResponse:
     """The stream of changes as an answer; of one agent, or of everything."""
-    changes = hive.stream.follow(since, epoch, agent)
-    return StreamingResponse(changes, media_type="text/event-stream", headers=_STREAM_HEADERS)
+    return streamed(hive.stream.follow(since, epoch, agent))
+
+
+def streamed(frames: AsyncIterator[bytes]) -> StreamingResponse:
+    """Server-sent events as an answer that goes on."""
+    return StreamingResponse(frames, media_type="text/event-stream", headers=_STREAM_HEADERS)
 
 
 def hive_info(hive: Hive, *, whole: bool) -> HiveInfo:

@@ -129,6 +129,10 @@ export const getEvents = (agent, filter) => json("GET", `${of(agent)}events?${qu
 /** The last lines of what an agent's harness printed, oldest first: `{lines}`. */
 export const getJournal = (agent, lines, signal) => json("GET", `${of(agent)}journal?${query({ lines })}`, { signal });
 
+/** The same, and on from there: a Response whose body goes on. */
+export const getJournalStream = (agent, lines, signal) =>
+  call("GET", `${of(agent)}journal/stream?${query({ lines })}`, { signal, accept: "text/event-stream" });
+
 /** What an agent is configured by: `{files, note}`. */
 export const getConfig = (agent) => json("GET", `${of(agent)}config`);
 

@@ -12,20 +12,32 @@ const SILENCE = 45_000;
  */
 
 /**
- * Reads frames until the connection ends. Throws ApiError, or AbortError when it fell silent or `signal` says so.
+ * Reads changes until the connection ends. Throws ApiError, or AbortError when it fell silent or `signal` says so.
  * @param {Cursor} cursor
  * @param {{onOpen: () => void, onFrame: (frame: Frame) => void, signal: AbortSignal}} options
  */
-export async function readStream(cursor, { onOpen, onFrame, signal }) {
+export const readStream = (cursor, { onOpen, onFrame, signal }) =>
+  readEvents((silence) => getStream(cursor, silence), {
+    onOpen,
+    onEvent: ({ type, data }, id) => onFrame({ cursor: cursorOf(id), type, data: data ?? {} }),
+    signal,
+  });
+
+/**
+ * Reads the events of any stream of the hive's in the same way.
+ * @param {(signal: AbortSignal) => Promise<Response>} open
+ * @param {{onOpen?: () => void, onEvent: (event: object, id: string) => void, signal: AbortSignal}} options
+ */
+export async function readEvents(open, { onOpen, onEvent, signal }) {
   const silence = new AbortController();
   const abort = () => silence.abort();
   signal.addEventListener("abort", abort);
   let timer = setTimeout(abort, SILENCE);
   try {
-    const response = await getStream(cursor, silence.signal);
-    onOpen();
+    const response = await open(silence.signal);
+    onOpen?.();
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-    const parser = new Parser(onFrame);
+    const parser = new Parser(onEvent);
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return;
@@ -45,10 +57,10 @@ class Parser {
   #rest = "";
   #id = "";
   #data = [];
-  #onFrame;
+  #onEvent;
 
-  constructor(onFrame) {
-    this.#onFrame = onFrame;
+  constructor(onEvent) {
+    this.#onEvent = onEvent;
   }
 
   feed(text) {
@@ -66,9 +78,7 @@ class Parser {
   #flush() {
     const data = this.#data.join("\n");
     this.#data = [];
-    if (!data) return;
-    const { type, data: content } = JSON.parse(data);
-    this.#onFrame({ cursor: cursorOf(this.#id), type, data: content ?? {} });
+    if (data) this.#onEvent(JSON.parse(data), this.#id);
   }
 }
 
