@@ -20,6 +20,7 @@ from hyperhive.hive.inbox import entry_of
 from hyperhive.hive.journals import Journals
 from hyperhive.hive.manager_events import ManagerEvents
 from hyperhive.hive.questions import Questions
+from hyperhive.hive.repos import Repos
 from hyperhive.hive.roster import Agent, Decision, Roster
 from hyperhive.hive.sessions import Sessions
 from hyperhive.hive.stream import Stream
@@ -87,6 +88,7 @@ class Hive:
         self.questions = Questions(self.store, self.broker, self.clock, self._question_changed)
         self.manager_events = ManagerEvents(self.broker, self.roster)
         self.commands = Commands(self._poll_changed)
+        self.repos = Repos(self.layout)
         self.actions = Actions(self)
         self.sessions = Sessions(self)
         self.journals = Journals(self)

@@ -47,6 +47,10 @@ class Layout:
         try:
             for path in (self.state, self.state / "agents", self.state / "logs"):
                 path.mkdir(mode=0o700, parents=path == self.state, exist_ok=True)
+            for path in (self.applied_root, self.proposed_root):
+                path.mkdir(exist_ok=True)
+                # The manager sees them, and in some runtimes with a uid of its own.
+                path.chmod(0o755)
             used = Layout(self.state, self._run_directory())
             (used.run / "agents").mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
@@ -112,6 +116,24 @@ class Layout:
     def of_agent(self, name: str) -> Path:
         """What is kept of an agent, its login and its notes; in it, everything is the agent's."""
         return self.state / "agents" / name
+
+    @property
+    def applied_root(self) -> Path:
+        """The repositories that are the hive's own; the manager reads them."""
+        return self.state / "applied"
+
+    @property
+    def proposed_root(self) -> Path:
+        """The directories in which the manager works on changes; what is in one is the manager's."""
+        return self.state / "proposed"
+
+    def applied(self, name: str) -> Path:
+        """The bare repository with an agent's configuration."""
+        return self.applied_root / f"{name}.git"
+
+    def proposed(self, name: str) -> Path:
+        """Where the manager works on changes of an agent; the hive makes it, and never looks into it."""
+        return self.proposed_root / name
 
     def told(self, way: str) -> Path:
         """What an operator who was not looking was told already, one way."""

@@ -1,0 +1,116 @@
+"""What a commit changes of another one: a list of all files, and the text that a person decides by.
+
+The text is an agent's, and must read as what it is: characters that turn the reading direction round, or that are not
+seen at all, are spelled out; names with odd characters are quoted; no attribute can call a text binary.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from hyperhive.errors import HiveError
+from hyperhive.hive.git import git
+from hyperhive.hive.trees import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+#: Bytes of a difference.
+MAX_DIFF: Final = 256 * 1024
+_PLAIN: Final = ("--no-ext-diff", "--no-textconv", "--no-color", "--find-renames", "-l200", "--no-commit-id")
+
+
+@dataclass(frozen=True)
+class Change:
+    """A file that two commits have differently.
+
+    Attributes:
+        status: `A`dded, `D`eleted, `M`odified, `R`enamed, `T`ype changed.
+        path: where it is; for a deleted one, was.
+        old_path: where it was, if that is another place.
+        old_mode: as git writes it, `000000` where it was not there.
+        new_mode: the same for now.
+        added: lines; None for what is no text.
+        removed: the same.
+    """
+
+    status: str
+    path: str
+    old_path: str | None
+    old_mode: str
+    new_mode: str
+    added: int | None
+    removed: int | None
+
+
+@dataclass(frozen=True)
+class Diff:
+    """What changes.
+
+    Attributes:
+        text: as `git diff` has it, at most `MAX_DIFF` bytes.
+        truncated: whether that is not all.
+        files: every file that changes, also where the text ends before it.
+        follows: whether the base is among the ancestors; where not, this undoes what came in between.
+    """
+
+    text: str
+    truncated: bool
+    files: tuple[Change, ...]
+    follows: bool
+
+
+async def difference(repository: Path, base: str, commit: str) -> Diff:
+    """What `commit` changes of `base`.
+
+    Raises:
+        HiveError: one of them is not there, or it takes too long.
+    """
+    names, patch, ancestor = await asyncio.gather(
+        git(repository, "diff-tree", "-r", "-z", *_PLAIN, "--raw", "--numstat", base, commit),
+        git(repository, "diff-tree", "-r", *_PLAIN, "--patch", base, commit, most=MAX_DIFF),
+        git(repository, "merge-base", "--is-ancestor", base, commit, check=False),
+    )
+    text, truncated = bounded(patch.out, cut=patch.cut)
+    return Diff(text, truncated or names.cut, tuple(_changes(names.out)), ancestor.code == 0)
+
+
+def bounded(patch: bytes, *, cut: bool) -> tuple[str, bool]:
+    """A patch as readable text of at most `MAX_DIFF` bytes, whole lines; and whether something is missing."""
+    text = visible(patch.decode("utf-8", "backslashreplace"))
+    encoded = text.encode()
+    if len(encoded) <= MAX_DIFF and not cut:
+        return text, False
+    whole, _, _ = encoded[:MAX_DIFF].rpartition(b"\n")
+    return whole.decode("utf-8", "ignore") + "\n", True
+
+
+def _changes(listing: bytes) -> Iterator[Change]:
+    """Read `--raw --numstat -z`: first all raw entries, then all counts, in the same order."""
+    fields = iter(listing.decode("utf-8", "backslashreplace").split("\0"))
+    raw: list[tuple[str, str, str, str, str | None]] = []
+    counts: list[tuple[int | None, int | None]] = []
+    for field in fields:
+        if field.startswith(":"):
+            old_mode, new_mode, _old, _new, status = field[1:].split(" ")
+            first = next(fields)
+            path, before = (next(fields), first) if status[0] in "RC" else (first, None)
+            raw.append((status[0], path, old_mode, new_mode, before))
+        elif field:
+            added, removed, path = field.split("\t", 2)
+            counts.append((_count(added), _count(removed)))
+            if not path:
+                # Of a renamed file both names follow.
+                next(fields)
+                next(fields)
+    if len(raw) != len(counts):
+        raise HiveError("operation_failed", "git's list of changes is not understood", "See the daemon's log")
+    for (status, path, old_mode, new_mode, before), (added_, removed_) in zip(raw, counts, strict=True):
+        yield Change(status, visible(path), visible(before) if before else None, old_mode, new_mode, added_, removed_)
+
+
+def _count(text: str) -> int | None:
+    return int(text) if text.isdigit() else None
