@@ -99,6 +99,7 @@ class Actions:
 
     async def _start(self, agent: Agent) -> None:
         await self._hive.lifecycle.want(agent, "running")
+        await self._hive.trouble.lift(agent)
         if agent.name not in self._hive.runtime.running():
             await self._bring_up(agent, "the operator started you")
 
@@ -138,6 +139,7 @@ class Actions:
         if agent.wanted == "stopped":
             raise HiveError("wrong_state", f"'{agent.name}' is stopped, not paused", f"hyperhive start {agent.name}")
         await self._hive.lifecycle.want(agent, "running")
+        await self._hive.trouble.lift(agent)
 
     async def _kick(self, agent: Agent) -> None:
         await self._kicks.kick(agent, "the operator asked for it")

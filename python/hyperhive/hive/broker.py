@@ -17,7 +17,7 @@ from hyperhive.hive.directory import resolve_recipients
 from hyperhive.hive.inbox import Entry, entry_of
 from hyperhive.hive.limits import Limits, SenderWindow, check_body
 from hyperhive.hive.mailbox import Mailbox
-from hyperhive.hive.outcomes import Outcome, Outcomes
+from hyperhive.hive.outcomes import NoConsequences, Outcome, Outcomes
 from hyperhive.names import EVERYONE, OPERATOR, SYSTEM
 from hyperhive.store import messages
 from hyperhive.store.messages import Accepted, NewMessage
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from hyperhive.clock import Clock
     from hyperhive.hive.directory import Directory
     from hyperhive.hive.mailbox import Happened
+    from hyperhive.hive.outcomes import Consequences
     from hyperhive.store.store import Store
     from hyperhive.wire import Delivery, OutcomeKind
 
@@ -47,15 +48,17 @@ class Broker:
         clock: the time.
         tell: called after each change with what happened and the message, in the loop.
         limits: how much is allowed.
+        consequences: what follows from the ends of turns, beside what becomes of their messages.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - each of another part
         self,
         store: Store,
         directory: Directory,
         clock: Clock,
         tell: Callable[[Happened, Entry], None],
         limits: Limits | None = None,
+        consequences: Consequences | None = None,
     ) -> None:
         self._store = store
         self._directory = directory
@@ -65,7 +68,7 @@ class Broker:
         self._boxes: dict[str, Mailbox] = {}
         self._windows: dict[str, SenderWindow] = {}
         self._bodies = Bodies(store)
-        self._outcomes = Outcomes(store, self._bodies, clock, self._limits, tell)
+        self._outcomes = Outcomes(store, self._bodies, clock, self._limits, tell, consequences or NoConsequences())
         self._closed = False
 
     async def load(self) -> None:

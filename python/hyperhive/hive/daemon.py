@@ -185,6 +185,7 @@ def _complete(hive: Hive, group: asyncio.TaskGroup) -> App:
     hive.operations = Operations(group, hive.clock, hive.operation_changed)
     hive.agent_app = agent_app(hive)
     hive.notifier = Notifier(hive, group)
+    hive.trouble.begin(group)
     app = operator_app(hive)
     hive.ports = AgentPorts(hive, app, group)
     return app

@@ -24,9 +24,10 @@ from hyperhive.hive.repos import Repos
 from hyperhive.hive.roster import Agent, Decision, Roster
 from hyperhive.hive.sessions import Sessions
 from hyperhive.hive.stream import Stream
+from hyperhive.hive.trouble import Trouble
 from hyperhive.hive.waiting import Waiting
 from hyperhive.names import OPERATOR
-from hyperhive.store import events, messages
+from hyperhive.store import crashes, events, messages
 from hyperhive.web.gates import AgentGate
 from hyperhive.web.sockets import bind_unix
 
@@ -83,7 +84,11 @@ class Hive:
         self.stream = Stream(self.clock)
         self.roster = Roster(self.settings, self.name, self.runtime.name, self.clock, self._agent_changed)
         self.waiting = Waiting(self.roster, self.stream)
-        self.broker = Broker(self.store, self.roster, self.clock, self._message_changed, self.limits)
+        self.waiting.remember = partial(self.store.note, crashes.remember)
+        self.trouble = Trouble(self)
+        self.broker = Broker(
+            self.store, self.roster, self.clock, self._message_changed, self.limits, consequences=self.trouble
+        )
         self.dead_letters = DeadLetters(self.store, self.broker, self.clock, self._message_changed, self.roster)
         self.questions = Questions(self.store, self.broker, self.clock, self._question_changed)
         self.manager_events = ManagerEvents(self.broker, self.roster)
@@ -100,6 +105,9 @@ class Hive:
             self.waiting.message(entry_of(row), dead=True)
         for row in await self.store.read(messages.entries_in, "waiting", OPERATOR):
             self.waiting.mail(entry_of(row), acked=False)
+        for crash in await self.store.read(crashes.list_crashes):
+            self.waiting.crashed_before(crash)
+        await self.trouble.load()
         await self.questions.load()
 
     def _poll_changed(self, name: str, parked: bool) -> None:  # noqa: FBT001 - the signature of the callback
@@ -150,6 +158,7 @@ class Hive:
     def _message_changed(self, what: Happened, entry: Entry) -> None:
         seen = copy(entry)
         self.stream.publish("message", lambda: views.message_change(what, seen), (entry.sender, entry.recipient))
+        self.trouble.message_changed(what, entry)
         if entry.recipient == OPERATOR:
             self.waiting.mail(entry, acked=what != "accepted")
         elif what in {"dead", "put_back", "discarded"}:

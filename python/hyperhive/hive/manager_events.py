@@ -47,18 +47,23 @@ class ManagerEvents:
         self._broker = broker
         self._directory = directory
 
-    async def tell(self, event: ManagerEvent, *, once: str | None = None, **facts: object) -> None:
+    async def tell(self, event: ManagerEvent, *, once: str | None = None, **facts: object) -> int | None:
         """Tell the manager of an event; nothing where there is none, and none of what it did itself fails for this.
 
         Args:
             event: what happened.
             once: a key: told twice with the same one, it is one message.
             facts: what belongs to it, as JSON: the agent, a number, a reason.
+
+        Returns:
+            The message's id; None where there is none.
         """
         if MANAGER not in self._directory.members():
-            return
+            return None
         body = json.dumps({"event": event, **facts}, ensure_ascii=False, default=str)
         try:
-            await self._broker.send(SYSTEM, MANAGER, body, idempotency_key=once)
+            made = await self._broker.send(SYSTEM, MANAGER, body, idempotency_key=once)
         except HiveError as error:
             _log.warning("the manager was not told of '%s': %s", event, error)
+            return None
+        return made.ids[0]

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from hyperhive.store import messages
+from hyperhive.store import holds, messages
+from hyperhive.store.holds import Judged
 from hyperhive.store.messages import Change
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from hyperhive.hive.inbox import Entry
     from hyperhive.hive.limits import Limits
     from hyperhive.hive.mailbox import Happened, Mailbox
+    from hyperhive.store.holds import Streak
     from hyperhive.store.store import Store
 
 
@@ -33,6 +35,36 @@ class Outcome:
     dead: list[int]
 
 
+class Consequences(Protocol):
+    """What follows for an agent from the ends of its turns."""
+
+    def is_counting(self, agent: str) -> bool:
+        """Whether a turn that ends well ends a row of dead letters."""
+        ...
+
+    def counted(self, streak: Streak) -> None:
+        """The agent's dead letters in a row changed; called before anything else is handed out."""
+        ...
+
+    def failed(self, entry: Entry, *, dead: bool) -> None:
+        """A turn failed, and that was counted for this message."""
+        ...
+
+
+class NoConsequences:
+    """Nothing follows: for a broker of its own."""
+
+    def is_counting(self, agent: str) -> bool:  # noqa: ARG002
+        """Never."""
+        return False
+
+    def counted(self, streak: Streak) -> None:
+        """Nothing."""
+
+    def failed(self, entry: Entry, *, dead: bool) -> None:
+        """Nothing."""
+
+
 class Outcomes:
     """Writes the ends of turns.
 
@@ -42,16 +74,24 @@ class Outcomes:
         clock: the time.
         limits: how often a message may fail, and how long it backs off.
         tell: called after each change with what happened and the message.
+        consequences: what follows for the agents.
     """
 
-    def __init__(
-        self, store: Store, bodies: Bodies, clock: Clock, limits: Limits, tell: Callable[[Happened, Entry], None]
+    def __init__(  # noqa: PLR0913, PLR0917 - each of another part
+        self,
+        store: Store,
+        bodies: Bodies,
+        clock: Clock,
+        limits: Limits,
+        tell: Callable[[Happened, Entry], None],
+        consequences: Consequences,
     ) -> None:
         self._store = store
         self._bodies = bodies
         self._clock = clock
         self._limits = limits
         self._tell = tell
+        self._consequences = consequences
 
     async def settle(self, box: Mailbox, entries: Sequence[Entry], outcome: str, reason: str | None) -> None:
         """The messages are done."""
@@ -66,7 +106,10 @@ class Outcomes:
                 self._forget(box, entry)
                 self._tell("settled", entry)
 
-        await self._write(box, changes, entries, done)
+        agent = entries[0].recipient
+        # A turn that the operator cancelled says nothing of the agent, good or bad.
+        ends = outcome == "settled" and self._consequences.is_counting(agent)
+        await self._write(box, changes, entries, done, Judged(agent, changes, now) if ends else None)
 
     async def give_back(self, box: Mailbox, failed: Entry | None, others: Sequence[Entry], reason: str) -> list[int]:
         """Count a failed turn for one message, then let the others of the turn go back uncounted.
@@ -88,17 +131,29 @@ class Outcomes:
         def done(_result: None) -> None:
             failed.failures += 1
             failed.not_before, failed.reason = due, reason
+            self._consequences.failed(failed, dead=dead)
             if dead:
                 self._forget(box, failed)
                 self._tell("dead", failed)
             box.put_back(others if dead else [failed, *others])
 
-        await self._write(box, (change,), [failed, *others], done)
+        counted = Judged(failed.recipient, (change,), now, failed.id, reason) if dead else None
+        await self._write(box, (change,), [failed, *others], done, counted)
         return [failed.id] if dead else []
 
     async def _write(
-        self, box: Mailbox, changes: tuple[Change, ...], entries: Sequence[Entry], done: Callable[[Any], None]
+        self,
+        box: Mailbox,
+        changes: tuple[Change, ...],
+        entries: Sequence[Entry],
+        done: Callable[[Any], None],
+        judged: Judged | None,
     ) -> None:
+        def counted(streak: Streak) -> None:
+            # First: an agent that is held from now on must not be handed what `done` lets go.
+            self._consequences.counted(streak)
+            done(None)
+
         def ended(written: asyncio.Future[None]) -> None:
             # What could not be written did not happen, whether or not somebody still waits for it.
             if written.cancelled() or written.exception() is not None:
@@ -106,7 +161,11 @@ class Outcomes:
                     entry.closing = False
                 box.offer()
 
-        written = self._store.submit(messages.change_messages, changes, done)
+        written: asyncio.Future[Any]
+        if judged is None:
+            written = self._store.submit(messages.change_messages, changes, done)
+        else:
+            written = self._store.submit(holds.judge, judged, counted)
         for entry in entries:
             entry.closing = True
         written.add_done_callback(ended)

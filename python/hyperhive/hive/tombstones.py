@@ -92,6 +92,7 @@ async def revive(hive: Hive, name: str) -> Agent:
         hive.roster.touch(agent)
 
     await hive.store.submit(agents.revive, Revival(name, origin), revived)
+    await hive.trouble.lift(agent)
     return agent
 
 
@@ -113,6 +114,7 @@ async def purge(hive: Hive, name: str) -> None:
         agent = hive.roster.agents.pop(name)
         hive.broker.bury(name, reason)
         hive.waiting.forget(name)
+        hive.trouble.purged(name)
         hive.roster.touch(agent)
 
     await hive.questions.purged(name)

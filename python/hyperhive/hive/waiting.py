@@ -6,11 +6,13 @@ taken off it. Whoever changes something that may wait calls `Waiting.changed`, a
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hyperhive.errors import HiveError
 from hyperhive.names import OPERATOR
 from hyperhive.shapes import WaitingItem
+from hyperhive.store.crashes import Crash
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -43,7 +45,9 @@ class Waiting:
         self._dead: dict[int, Entry] = {}
         self._inbox: dict[int, Entry] = {}
         self._questions: dict[int, WaitingItem] = {}
-        self._crashes: dict[str, WaitingItem] = {}
+        self._crashes: dict[str, Crash] = {}
+        #: Called with an agent's crashes after each change of them; with a count of 0 where they are dismissed.
+        self.remember: Callable[[Crash], None] = _forget
         #: Further kinds of things: each gives what waits now, as often as it is asked.
         self.sources: list[Callable[[], Iterable[WaitingItem]]] = []
         self._told: list[WaitingItem] = []
@@ -85,14 +89,13 @@ class Waiting:
     def crash(self, name: str, why: str, at: datetime) -> None:
         """An agent crashed: the operator should know, also where it was started again."""
         before = self._crashes.get(name)
-        count = 1 if before is None else int(before.ref or 0) + 1
-        often = "" if count == 1 else f" {count} times, the last time because"
-        title = f"{name} crashed{often or ':'} {why}"
-        since = at if before is None else before.since
-        self._crashes[name] = WaitingItem(
-            id=f"crash-{name}", kind="crash", title=title, since=since, agent=name, ref=count
-        )
+        self._crashes[name] = Crash(name, before.count + 1 if before else 1, before.since if before else at, why)
+        self.remember(self._crashes[name])
         self.changed()
+
+    def crashed_before(self, crash: Crash) -> None:
+        """What an earlier run of the hive knew of an agent's crashes."""
+        self._crashes[crash.agent] = crash
 
     def forget(self, name: str) -> None:
         """The agent was purged; a later one of that name has not crashed."""
@@ -106,7 +109,7 @@ class Waiting:
         """
         kind, _, name = number.partition("-")
         if kind == "crash" and name in self._crashes:
-            del self._crashes[name]
+            self.remember(replace(self._crashes.pop(name), count=0))
             self.changed()
         elif any(item.id == number for item in self.items()):
             raise HiveError("wrong_state", f"'{number}' cannot be dismissed", "Settle what it is about, then it goes")
@@ -129,7 +132,8 @@ class Waiting:
 
     def items(self) -> list[WaitingItem]:
         """The list, oldest first."""
-        crashes = [item for name, item in self._crashes.items() if name in self._roster.members()]
+        members = set(self._roster.members())
+        crashes = [_crash(crash) for name, crash in self._crashes.items() if name in members]
         found = [*self._stuck(), *crashes, *self._questions.values(), *self._dead_letters(), *self._mail()]
         found += [item for source in self.sources for item in source()]
         return sorted(found, key=lambda item: (item.since, item.id))
@@ -167,3 +171,15 @@ class Waiting:
             yield WaitingItem(
                 id="mail", kind="mail", title=title, since=first.sent_at, agent=first.sender, ref=OPERATOR
             )
+
+
+def _crash(crash: Crash) -> WaitingItem:
+    often = ":" if crash.count == 1 else f" {crash.count} times, the last time because"
+    title = f"{crash.agent} crashed{often} {crash.reason}"
+    return WaitingItem(
+        id=f"crash-{crash.agent}", kind="crash", title=title, since=crash.since, agent=crash.agent, ref=crash.count
+    )
+
+
+def _forget(_crash: Crash) -> None:
+    """For a list that nobody keeps."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from sqlalchemy import delete, insert, select, update
 
 from hyperhive.names import SYSTEM
-from hyperhive.store.tables import AgentRow, EventRow, MessageRow
+from hyperhive.store.tables import AgentRow, CrashRow, EventRow, HoldRow, MessageRow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Row, Table
 
 _agents = cast("Table", AgentRow.__table__)  # type: ignore[attr-defined]
+_crashes = cast("Table", CrashRow.__table__)  # type: ignore[attr-defined]
 _events = cast("Table", EventRow.__table__)  # type: ignore[attr-defined]
+_holds = cast("Table", HoldRow.__table__)  # type: ignore[attr-defined]
 _messages = cast("Table", MessageRow.__table__)  # type: ignore[attr-defined]
 
 
@@ -114,7 +116,8 @@ def purge(connection: Connection, items: list[Purge]) -> list[None]:
     """Forget agents: their events go, and what waits for them becomes dead letters, but for the hive's own words."""
     for item in items:
         connection.execute(delete(_agents).where(_agents.c.name == item.name))
-        connection.execute(delete(_events).where(_events.c.agent == item.name))
+        for table in (_events, _holds, _crashes):
+            connection.execute(delete(table).where(table.c.agent == item.name))
         waits = (_messages.c.recipient == item.name, _messages.c.state == "waiting")
         given_up = {"state": "discarded", "outcome": "discarded", "reason": item.reason, "settled_at": item.at}
         connection.execute(update(_messages).where(*waits, _messages.c.sender == SYSTEM).values(**given_up))

@@ -14,7 +14,7 @@ from sqlmodel import Field, SQLModel
 from hyperhive.store.types import BigId, UtcDateTime
 
 #: Version of the schema that this code speaks; the newest file in `migrations/versions`.
-SCHEMA: Final = "0004"
+SCHEMA: Final = "0005"
 
 MessageState = Literal[
     # accepted, not done. Handed out or not is known to the broker; → settled, dead
@@ -155,6 +155,35 @@ class AgentRow(SQLModel, table=True):
     #: Set when it was destroyed or its declaration went away; its directories are kept.
     tombstone_at: datetime | None = Field(sa_column=Column(UtcDateTime))
     tombstone_cause: str | None = Field(sa_column=Column(String(12)))
+
+
+class HoldRow(SQLModel, table=True):
+    """Dead letters of an agent since a turn of it ended well last; after three of them it is held.
+
+    There is no row for an agent without any. A row without `held_at` → none (a message is settled), held. One with it →
+    none (the operator resumes, starts or revives the agent, or purges it); a destroyed agent keeps it.
+    """
+
+    __tablename__ = "holds"
+
+    agent: str = Field(sa_column=Column(String(16), primary_key=True))
+    #: Ids of the messages, each once, in the order in which they were given up.
+    messages: list[int] = Field(sa_column=Column(JSON, nullable=False))
+    held_at: datetime | None = Field(sa_column=Column(UtcDateTime))
+    #: Why the last of them failed.
+    reason: str | None = Field(sa_column=Column(Text))
+
+
+class CrashRow(SQLModel, table=True):
+    """Crashes of an agent that the operator has not dismissed."""
+
+    __tablename__ = "crashes"
+
+    agent: str = Field(sa_column=Column(String(16), primary_key=True))
+    count: int = Field(sa_column=Column(BigId, nullable=False))
+    #: The first of them, and why the last one was.
+    since: datetime = Field(sa_column=Column(UtcDateTime, nullable=False))
+    reason: str = Field(sa_column=Column(Text, nullable=False))
 
 
 class EventRow(SQLModel, table=True):

@@ -1,0 +1,72 @@
+"""Agents in trouble: what follows from turns that failed, limits that were reached, logins that end.
+
+Each of them is a part of its own. Here they are told what they listen for, so that the rest of the hive knows one name.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hyperhive.hive.failures import Failures
+from hyperhive.hive.holds import Holds
+from hyperhive.names import MANAGER
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from hyperhive.hive.hive import Hive
+    from hyperhive.hive.inbox import Entry
+    from hyperhive.hive.mailbox import Happened
+    from hyperhive.hive.roster import Agent
+    from hyperhive.store.holds import Streak
+
+
+class Trouble:
+    """The parts that deal with it. Implements `outcomes.Consequences`.
+
+    Args:
+        hive: the parts that they work with.
+    """
+
+    failures: Failures
+
+    def __init__(self, hive: Hive) -> None:
+        self._hive = hive
+        self.holds = Holds(hive)
+
+    def begin(self, group: asyncio.TaskGroup) -> None:
+        """From now on something may happen; `group` owns what goes on in the background."""
+        self.failures = Failures(self._hive, group)
+
+    async def load(self) -> None:
+        """Take up what earlier runs of the hive knew. After the agents are known."""
+        await self.holds.load()
+
+    async def lift(self, agent: Agent) -> None:
+        """The operator wants the agent to go on, whatever the hive has found."""
+        await self.holds.lift(agent)
+
+    def purged(self, name: str) -> None:
+        """The agent is forgotten."""
+        self.holds.forget(name)
+
+    # --- what happens
+
+    def message_changed(self, what: Happened, entry: Entry) -> None:
+        """A message is another one now."""
+        if entry.recipient == MANAGER and what != "accepted":
+            self.failures.read(entry.id)
+
+    # --- Consequences
+
+    def is_counting(self, agent: str) -> bool:
+        """Whether a turn that ends well ends a row of dead letters."""
+        return self.holds.is_counting(agent)
+
+    def counted(self, streak: Streak) -> None:
+        """An agent's dead letters in a row changed."""
+        self.holds.counted(streak)
+
+    def failed(self, entry: Entry, *, dead: bool) -> None:
+        """A turn failed, and that was counted."""
+        self.failures.failed(entry, dead=dead)
