@@ -173,6 +173,21 @@ class HiveClient:
         """End a sign-in that was begun."""
         await self._line.post(f"{_agent(name)}/login/cancel")
 
+    async def spawn(
+        self, name: str, *, description: str | None = None, model: str | None = None, prompt: str | None = None
+    ) -> shapes.OperationRow:
+        """Make an agent at run time and start it.
+
+        Args:
+            name: what it is called; the name must be free.
+            description: what it is for, in a sentence.
+            model: its model; by default that of the settings.
+            prompt: what it is told beside its name and the rules of the hive.
+        """
+        order = shapes.SpawnOrder(name=parse_agent_name(name), description=description, model=model, prompt=prompt)
+        body = order.model_dump(mode="json", exclude_none=True)
+        return shapes.OperationRow.model_validate(await self._line.post("/api/agents", body))
+
     async def operation(self, number: int) -> shapes.OperationRow:
         """What became of an operation; `done` and `failed` are ends."""
         return shapes.OperationRow.model_validate(await self._line.get(f"/api/operations/{number}"))

@@ -325,3 +325,10 @@ class HiveSettings(BaseSettings):
         """The declared model of an agent."""
         agent = self.agents.get(name)
         return (agent.model if agent else None) or self.defaults.model
+
+    @property
+    def declared(self) -> dict[str, AgentSettings]:
+        """Every agent that the settings ask for, the manager among them where it is enabled."""
+        if not self.manager.enable:
+            return dict(self.agents)
+        return {MANAGER: AgentSettings(model=self.manager.model, prompt=self.manager.prompt), **self.agents}

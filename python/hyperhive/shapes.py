@@ -95,6 +95,7 @@ class AgentRow(Answer):
     unread: int
     wanted: str
     origin: str
+    description: str | None = None
     status_text: str | None = None
     last_turn: LastTurn | None = None
     usage: UsageSum = Field(default_factory=UsageSum)
@@ -416,6 +417,12 @@ class ModelRequest(Request):
     """`POST /api/agents/{n}/model`."""
 
     model: str = Field(min_length=1, max_length=200)
+
+
+class SpawnOrder(SpawnSpec):
+    """`POST /api/agents`: an agent that the operator makes at run time."""
+
+    name: str = Field(max_length=64)
 
 
 class LoginCodeRequest(Request):

@@ -109,7 +109,7 @@ class _Bed:
 @asynccontextmanager
 async def _bed(directory: Path, count: int) -> AsyncIterator[_Bed]:
     names = agent_names(count)
-    settings = {"agents": {name: {} for name in names}}
+    settings = {"agents": {name: {} for name in names}, "manager": {"enable": False}}
     async with daemon(directory / "pages", settings) as hive, AsyncExitStack() as stack:
         reports = {}
         for name in names:

@@ -49,6 +49,7 @@ class RealHive:
         environment = {"ANTHROPIC_BASE_URL": model, "ANTHROPIC_API_KEY": "scripted"}
         dashboard = {"port": port, "agentPages": False}
         settings = {"dashboard": dashboard, "defaults": {"environment": environment}, "agents": {"alice": {}}}
+        settings["manager"] = {"enable": False}
         self._config.write_text(json.dumps(settings))
         self.token = ""
         self._process: subprocess.Popen[str] | None = None

@@ -82,6 +82,7 @@ async def swarm(  # noqa: PLR0913 - a test names what it needs
         environment = {"ANTHROPIC_BASE_URL": played.url, "ANTHROPIC_API_KEY": "scripted"}
         config = tmp_path / "hive.json"
         given = {"runtime": runtime, "dashboard": {"port": 0}, "agents": agents}
+        given["manager"] = {"enable": False}
         given["defaults"] = {
             **(defaults or {}),
             "environment": {**environment, **(defaults or {}).get("environment", {})},

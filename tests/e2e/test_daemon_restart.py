@@ -90,6 +90,7 @@ async def test_a_killed_daemon_costs_a_running_turn_nothing(tmp_path: Path) -> N
                 {
                     "stateDir": str(state_dir),
                     "dashboard": {"port": 0},
+                    "manager": {"enable": False},
                     "agents": {"alice": {}},
                     "defaults": {"environment": environment},
                 }

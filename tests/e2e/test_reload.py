@@ -19,11 +19,17 @@ if TYPE_CHECKING:
     from hyperhive.shapes import StreamEvent
 
 
+#: What is tested here is not the manager.
+_ALONE = {"manager": {"enable": False}}
+
+
 async def test_new_settings_are_taken_in_and_wrong_ones_are_not(tmp_path: Path) -> None:
     config, state = tmp_path / "config.json", tmp_path / "hive"
 
     def write(agents: dict[str, Any], **more: object) -> None:
-        config.write_text(json.dumps({"stateDir": str(state), "dashboard": {"port": 0}, "agents": agents, **more}))
+        config.write_text(
+            json.dumps({"stateDir": str(state), "dashboard": {"port": 0}, "agents": agents, **_ALONE, **more})
+        )
 
     write({"alice": {"autoStart": False}})
     command = (sys.executable, "-m", "hyperhive", "serve", "--config", str(config))

@@ -47,6 +47,7 @@ def settings_json(place: Path, agents: dict[str, Any] | None = None, **more: Any
         "version": 1,
         "stateDir": str(place / "state"),
         "dashboard": {"port": 0},
+        "manager": {"enable": False},
         "agents": AGENTS if agents is None else agents,
         **more,
     }

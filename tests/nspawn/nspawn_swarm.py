@@ -59,6 +59,7 @@ class Swarm:
                 "environment": {"ANTHROPIC_BASE_URL": self.model_url},
                 "credentials": {"ANTHROPIC_API_KEY": "/etc/hyperhive/key"},
             },
+            "manager": {"enable": False},
             "agents": agents,
             **more,
         }

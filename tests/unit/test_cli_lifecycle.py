@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
@@ -266,3 +267,26 @@ def test_what_is_no_id_never_becomes_a_part_of_a_route(
 def test_a_name_is_needed(hive: StandIn, words: list[str]) -> None:
     assert main(words) == 2
     assert hive.requests == []
+
+
+def test_spawn_sends_what_was_said(hive: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
+    hive.answers["POST /api/agents"] = operation("spawn", agent="coder")
+    assert main(["spawn", "coder", "--model", "opus", "--description", "writes code"]) == 0
+    assert hive.requests[-1] == (
+        "POST /api/agents",
+        {"name": "coder", "description": "writes code", "model": "opus"},
+    )
+    assert capsys.readouterr().out.startswith("coder was made and runs")
+
+
+def test_spawn_reads_a_prompt_from_standard_input(hive: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    hive.answers["POST /api/agents"] = operation("spawn", agent="coder")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"Be brief.\nAlways.\n")))
+    assert main(["spawn", "coder", "--prompt", "-"]) == 0
+    assert hive.requests[-1][1] == {"name": "coder", "prompt": "Be brief.\nAlways.\n"}
+
+
+def test_a_spawn_that_is_refused_says_why(hive: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
+    hive.answers["POST /api/agents"] = HiveError("name_taken", "'coder' cannot be made", "Choose another name")
+    assert main(["spawn", "coder"]) == 4
+    assert "Choose another name" in capsys.readouterr().err

@@ -60,16 +60,20 @@ def send(
     talk(socket, work)
 
 
-def from_stdin() -> str:
+def from_stdin(what: str = "a message", most: int = _MOST) -> str:
     """The text on standard input.
+
+    Args:
+        what: it is for.
+        most: bytes that it may have.
 
     Raises:
         HiveError: `body_too_large`, `malformed`.
     """
-    data = sys.stdin.buffer.read(_MOST + 1)
-    if len(data) > _MOST:
+    data = sys.stdin.buffer.read(most + 1)
+    if len(data) > most:
         hint = "Write it to a file below the hive's shared directory and send its path"
-        raise HiveError("body_too_large", "standard input holds more than a message may have (64 KiB)", hint)
+        raise HiveError("body_too_large", f"standard input holds more than {what} may have ({most:,} bytes)", hint)
     try:
         return data.decode()
     except UnicodeDecodeError:

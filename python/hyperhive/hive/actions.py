@@ -1,4 +1,4 @@
-"""What an operator can do to an agent: each is one operation in the agent's queue, and written to the audit log."""
+"""What the operator can do to an agent, and the manager some of: operations in its queue, each in the audit log."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 from hyperhive.errors import HiveError
 from hyperhive.hive import tombstones
 from hyperhive.hive.kicks import Kicks
-from hyperhive.names import OPERATOR
+from hyperhive.hive.operations import PATIENCE
+from hyperhive.names import MANAGER, OPERATOR
 from hyperhive.store import agents, audit
 from hyperhive.store.agents import Tombstone
 from hyperhive.store.audit import AuditEntry
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from hyperhive.hive.hive import Hive
+    from hyperhive.hive.manager_events import ManagerEvent
     from hyperhive.hive.roster import Agent
     from hyperhive.shapes import OperationRow
 
@@ -36,7 +38,7 @@ class Actions:
     def __init__(self, hive: Hive) -> None:
         self._hive = hive
         self._kicks = Kicks(hive)
-        self._works: Final[dict[str, Callable[[Agent], Awaitable[None]]]] = {
+        self._works: Final[dict[str, Callable[[Agent, str], Awaitable[None]]]] = {
             "start": self._start,
             "stop": self._stop,
             "restart": self._restart,
@@ -48,8 +50,14 @@ class Actions:
             "cancel": self._cancel,
         }
 
-    async def do(self, name: str, action: str) -> OperationRow:
+    async def do(self, name: str, action: str, by: str = OPERATOR, patience: float = PATIENCE) -> OperationRow:
         """Do something to an agent; answered after a few seconds at most.
+
+        Args:
+            name: whom.
+            action: a word of `_works`.
+            by: who wants it: the operator, or the manager.
+            patience: seconds after which it is answered although it goes on.
 
         Raises:
             HiveError: `unknown_agent`, `not_found` for an action, and whatever the action says.
@@ -65,10 +73,10 @@ class Actions:
         async def audited() -> None:
             # Looked up once more: what was queued before may have destroyed it.
             agent = lifecycle.find(name)
-            await self._audit(action, name)
-            await work(agent)
+            await self._audit(action, name, by)
+            await work(agent, by)
 
-        return await self._hive.operations.run(name, action, audited, queue=queue)
+        return await self._hive.operations.run(name, action, audited, queue=queue, patience=patience)
 
     async def revive(self, name: str) -> OperationRow:
         """Make an agent of a tombstone and start it."""
@@ -77,7 +85,7 @@ class Actions:
         async def work() -> None:
             await self._audit("revive", name)
             agent = await tombstones.revive(self._hive, name)
-            await self._bring_up(agent, "the operator revived you")
+            await self.bring_up(agent, "the operator revived you")
 
         return await self._hive.operations.run(name, "revive", work)
 
@@ -91,37 +99,46 @@ class Actions:
 
         return await self._hive.operations.run(name, "purge", work)
 
-    async def _audit(self, action: str, name: str) -> None:
-        entry = AuditEntry(self._hive.clock(), OPERATOR, action, name)
+    async def _audit(self, action: str, name: str, by: str = OPERATOR) -> None:
+        entry = AuditEntry(self._hive.clock(), by, action, name)
         await self._hive.store.submit(audit.append, entry)
 
     # --- each of them
 
-    async def _start(self, agent: Agent) -> None:
+    async def _start(self, agent: Agent, by: str) -> None:
         await self._hive.lifecycle.want(agent, "running")
         await self._hive.trouble.lift(agent)
         if agent.name not in self._hive.runtime.running():
-            await self._bring_up(agent, "the operator started you")
+            await self.bring_up(agent, f"the {by} started you")
 
-    async def _stop(self, agent: Agent) -> None:
+    async def _stop(self, agent: Agent, by: str) -> None:
+        ran = agent.name in self._hive.runtime.running()
         await self._hive.lifecycle.want(agent, "stopped")
         await self._hive.lifecycle.stop(agent)
+        if ran:
+            await self._tell("killed", agent, by)
 
-    async def _restart(self, agent: Agent) -> None:
+    async def _restart(self, agent: Agent, by: str) -> None:
         await self._hive.lifecycle.stop(agent)
-        await self._again(agent, "the operator restarted you")
+        await self._again(agent, f"the {by} restarted you")
 
-    async def _rebuild(self, agent: Agent) -> None:
+    async def _rebuild(self, agent: Agent, by: str) -> None:
         # What a start finds it leaves alone where it can; once removed, everything on the host is made anew.
         await self._hive.lifecycle.remove(agent)
-        await self._again(agent, "the operator rebuilt what you run in")
+        await self._again(agent, f"the {by} rebuilt what you run in")
+        await self._tell("rebuilt", agent, by)
 
     async def _again(self, agent: Agent, reason: str) -> None:
         if agent.wanted == "stopped":
             await self._hive.lifecycle.want(agent, "running")
-        await self._bring_up(agent, reason)
+        await self.bring_up(agent, reason)
 
-    async def _bring_up(self, agent: Agent, reason: str) -> None:
+    async def bring_up(self, agent: Agent, reason: str) -> None:
+        """Start an agent and wake it; under its operation.
+
+        Raises:
+            HiveError: it cannot be started.
+        """
         self._hive.lifecycle.forgive(agent)
         await self._hive.lifecycle.bring_up(agent)
         try:
@@ -130,21 +147,21 @@ class Actions:
             # Its inbox is full: there is enough to wake it.
             _log.warning("'%s' was started and not told why: %s", agent.name, error)
 
-    async def _pause(self, agent: Agent) -> None:
+    async def _pause(self, agent: Agent, _by: str) -> None:
         if agent.wanted == "stopped":
             raise HiveError("agent_not_running", f"'{agent.name}' does not run", f"hyperhive start {agent.name}")
         await self._hive.lifecycle.want(agent, "paused")
 
-    async def _resume(self, agent: Agent) -> None:
+    async def _resume(self, agent: Agent, _by: str) -> None:
         if agent.wanted == "stopped":
             raise HiveError("wrong_state", f"'{agent.name}' is stopped, not paused", f"hyperhive start {agent.name}")
         await self._hive.lifecycle.want(agent, "running")
         await self._hive.trouble.lift(agent)
 
-    async def _kick(self, agent: Agent) -> None:
-        await self._kicks.kick(agent, "the operator asked for it")
+    async def _kick(self, agent: Agent, by: str) -> None:
+        await self._kicks.kick(agent, f"the {by} asked for it")
 
-    async def _cancel(self, agent: Agent) -> None:
+    async def _cancel(self, agent: Agent, _by: str) -> None:
         if agent.name not in self._hive.runtime.running():
             raise HiveError("agent_not_running", f"'{agent.name}' does not run", f"hyperhive start {agent.name}")
         reply = self._hive.commands.give(agent.name, "cancel")
@@ -157,7 +174,7 @@ class Actions:
         if not done.ok:
             raise HiveError("wrong_state", f"nothing was cancelled: {done.error}", f"See: hyperhive show {agent.name}")
 
-    async def _destroy(self, agent: Agent) -> None:
+    async def _destroy(self, agent: Agent, by: str) -> None:
         """Remove what it runs in and keep what it knows."""
         hive = self._hive
         await hive.lifecycle.remove(agent)
@@ -168,3 +185,9 @@ class Actions:
             hive.roster.touch(agent)
 
         await hive.store.submit(agents.bury, Tombstone(agent.name, now), buried)
+        await self._tell("destroyed", agent, by)
+
+    async def _tell(self, event: ManagerEvent, agent: Agent, by: str) -> None:
+        """Tell the manager of what it did not do itself: it has the answer to that."""
+        if by != MANAGER:
+            await self._hive.manager_events.tell(event, agent=agent.name, by=by)

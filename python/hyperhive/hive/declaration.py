@@ -19,19 +19,24 @@ if TYPE_CHECKING:
 async def declare(hive: Hive) -> None:
     """Bring store and roster to what the settings in force declare; starts and stops nothing."""
     now = hive.clock()
-    wanted = {name: "running" if own.auto_start else "stopped" for name, own in hive.settings.agents.items()}
+    wanted = {name: "running" if own.auto_start else "stopped" for name, own in hive.settings.declared.items()}
     # With the commit: whatever is written of an agent after it is newer than what it found.
     await hive.store.submit(agents.declare, Declaration(wanted, now), lambda rows: _take(hive, rows, now))
 
 
+def agent_of(row: Any, now: datetime) -> Agent:  # noqa: ANN401 - a row of the store
+    """An agent that the hive did not know so far, with the settings that it was spawned with, if it was."""
+    own = AgentSettings(model=row.model, prompt=row.prompt)
+    return Agent(row.name, row.origin, row.wanted, own, description=row.description, fact_since=now, wanted_since=now)
+
+
 def _take(hive: Hive, rows: Sequence[Any], now: datetime) -> None:
-    declared = hive.settings.agents
+    declared = hive.settings.declared
     for row in rows:
         agent = hive.roster.agents.get(row.name)
         if agent is None:
-            agent = Agent(row.name, row.origin, row.wanted, AgentSettings(), fact_since=now, wanted_since=now)
-            hive.roster.agents[row.name] = agent
-        agent.settings = declared.get(row.name) or AgentSettings()
+            agent = hive.roster.agents[row.name] = agent_of(row, now)
+        agent.settings = declared.get(row.name) or AgentSettings(model=row.model, prompt=row.prompt)
         model = agent.settings.model or hive.settings.defaults.model
         if model != agent.declared_model:
             agent.model, agent.declared_model = None, model

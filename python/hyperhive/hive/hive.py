@@ -23,6 +23,7 @@ from hyperhive.hive.questions import Questions
 from hyperhive.hive.repos import Repos
 from hyperhive.hive.roster import Agent, Decision, Roster
 from hyperhive.hive.sessions import Sessions
+from hyperhive.hive.spawns import Spawns
 from hyperhive.hive.stream import Stream
 from hyperhive.hive.trouble import Trouble
 from hyperhive.hive.waiting import Waiting
@@ -97,6 +98,7 @@ class Hive:
         self.actions = Actions(self)
         self.sessions = Sessions(self)
         self.journals = Journals(self)
+        self.spawns = Spawns(self)
 
     async def load(self) -> None:
         """Read what the pages need to know from the store, and what the broker has to deliver."""

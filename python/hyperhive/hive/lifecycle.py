@@ -19,6 +19,7 @@ from hyperhive.errors import HiveError
 from hyperhive.hive.crashes import Crashes
 from hyperhive.hive.declaration import declare
 from hyperhive.hive.deploys import Deploys
+from hyperhive.hive.roster import collision
 from hyperhive.hive.signs import Signs
 from hyperhive.hive.starts import Starts
 from hyperhive.names import nearest
@@ -154,6 +155,7 @@ class Lifecycle:
         """
         hive, name, plan = self._hive, agent.name, self.plan(agent)
         if name not in hive.runtime.running():
+            self._refuse_collision(agent)
             await self.take_place(name)
         hive.roster.set_fact(agent, "starting")
         try:
@@ -170,6 +172,19 @@ class Lifecycle:
         finally:
             if agent.fact == "failed" or name not in hive.runtime.running():
                 self.leave_place(name)
+
+    def _refuse_collision(self, agent: Agent) -> None:
+        """Two agents of one web port are one user to some runtimes: the one that is there first, or declared, runs."""
+        other = collision(self._hive.roster, agent.name)
+        if other is None:
+            return
+        if other in self._hive.runtime.running() or (agent.origin, self.find(other).origin) == ("spawned", "declared"):
+            what = f"'{agent.name}' and '{other}' get the same web port, which follows from the name"
+            refusal = HiveError(
+                "port_collision", what, f"Rename or destroy one of them, then: hyperhive start {agent.name}"
+            )
+            self._hive.roster.set_fact(agent, "failed", str(refusal))
+            raise refusal
 
     def forgive(self, agent: Agent) -> None:
         """Somebody starts it by hand: its crashes so far do not count."""
@@ -207,6 +222,8 @@ class Lifecycle:
         """Remove it, unless it is an agent by now, or another one has its name."""
         if agent.tombstone and self._hive.roster.agents.get(agent.name) is agent:
             await self.remove(agent)
+            once = f"destroyed {agent.name} {agent.tombstone_at}"
+            await self._hive.manager_events.tell("destroyed", once=once, agent=agent.name, by="the settings")
 
     async def stop(self, agent: Agent) -> None:
         """End its harness, gently if it can be; what it held goes back."""

@@ -48,7 +48,7 @@ class ManagerEvents:
         self._directory = directory
 
     async def tell(self, event: ManagerEvent, *, once: str | None = None, **facts: object) -> int | None:
-        """Tell the manager of an event; nothing where there is none, and none of what it did itself fails for this.
+        """Tell the manager of an event that is not its own; whoever tells goes on, whatever becomes of it.
 
         Args:
             event: what happened.
@@ -58,7 +58,7 @@ class ManagerEvents:
         Returns:
             The message's id; None where there is none.
         """
-        if MANAGER not in self._directory.members():
+        if MANAGER not in self._directory.members() or facts.get("agent") == MANAGER:
             return None
         body = json.dumps({"event": event, **facts}, ensure_ascii=False, default=str)
         try:

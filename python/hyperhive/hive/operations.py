@@ -71,15 +71,21 @@ class Operations:
         return row, task
 
     async def run(
-        self, agent: str, kind: str, work: Callable[[], Awaitable[None]], *, queue: str | None = None
+        self,
+        agent: str,
+        kind: str,
+        work: Callable[[], Awaitable[None]],
+        *,
+        queue: str | None = None,
+        patience: float = PATIENCE,
     ) -> OperationRow:
-        """Queue `work` and wait a few seconds for its end.
+        """Queue `work` and wait `patience` seconds for its end.
 
         Raises:
             HiveError: the work ended with it while it was waited for.
         """
         row, task = self.begin(agent, kind, work, queue=queue)
-        await asyncio.wait({task}, timeout=PATIENCE)
+        await asyncio.wait({task}, timeout=patience)
         if row.id in self._errors:
             raise self._errors.pop(row.id)
         return row

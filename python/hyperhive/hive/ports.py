@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from hyperhive.hive import systemd
 from hyperhive.names import web_port
+from hyperhive.preflight import port_is_free
 from hyperhive.web.gates import PageGate
 from hyperhive.web.port_owner import owners, taken
 from hyperhive.web.sockets import bind_tcp_now, kept_name, kept_port
@@ -92,6 +93,10 @@ class AgentPorts:
     def is_open(self, name: str) -> bool:
         """Whether the agent's page is served on its own port now."""
         return name in self._open
+
+    def can_open(self, name: str) -> bool:
+        """Whether an agent that there is not yet could have its page on its own port, or needs none."""
+        return not self._serve or port_is_free(web_port(name))
 
     def token(self, name: str) -> str:
         """The token of the agent's page, for its own port."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from hyperhive.clock import Clock
     from hyperhive.config import AgentSettings, HiveSettings
+    from hyperhive.hive.directory import Directory
 
 
 #: What the harness's word replaces as it is.
@@ -63,6 +64,8 @@ class Agent:
     origin: str
     wanted: str
     settings: AgentSettings
+    #: What it is for, in the words of whoever asked for it; of agents that were made at run time.
+    description: str | None = None
     #: Since when it is none any more; its directories are kept.
     tombstone_at: datetime | None = None
     #: The runtime's fact; None while the harness runs and speaks.
@@ -245,6 +248,7 @@ class Roster:
             unread=unread,
             wanted=agent.wanted,
             origin=agent.origin,
+            description=agent.description,
             status_text=agent.status_text,
             last_turn=agent.last_turn,
             usage=agent.usage,
@@ -293,6 +297,12 @@ class Roster:
             environment={**defaults.environment, **own.environment},
             keep_warm_seconds=defaults.keep_warm_seconds,
         )
+
+
+def collision(directory: Directory, name: str) -> str | None:
+    """The agent, if there is one, that has the web port of `name`."""
+    port = web_port(name)
+    return next((other for other in directory.members() if other != name and web_port(other) == port), None)
 
 
 def _added(total: UsageSum, turn: Usage, turns: int) -> UsageSum:

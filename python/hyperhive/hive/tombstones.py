@@ -64,7 +64,7 @@ async def _row(hive: Hive, agent: Agent) -> TombstoneRow:
         name=agent.name,
         since=agent.tombstone_at or hive.clock(),
         origin=agent.origin,
-        declared=agent.name in hive.settings.agents,
+        declared=agent.name in hive.settings.declared,
         has_login=beneath.has_file(place, "claude/.credentials.json"),
         size_bytes=await beneath.size_of(place),
         unread=hive.broker.unread(agent.name),
@@ -83,7 +83,7 @@ async def revive(hive: Hive, name: str) -> Agent:
     if taken:
         what = f"'{name}' and '{taken[0]}' get the same web port {port}, which follows from the name"
         raise HiveError("port_collision", what, f"Destroy '{taken[0]}' first, or leave '{name}' where it is")
-    origin = "declared" if name in hive.settings.agents else "spawned"
+    origin = "declared" if name in hive.settings.declared else "spawned"
 
     def revived(_done: None) -> None:
         agent.origin, agent.tombstone_at = origin, None

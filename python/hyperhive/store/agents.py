@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from sqlalchemy import delete, insert, select, update
 
 from hyperhive.names import SYSTEM
+from hyperhive.store import audit
 from hyperhive.store.tables import AgentRow, CrashRow, EventRow, HoldRow, MessageRow
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from sqlalchemy import Connection, Row, Table
+
+    from hyperhive.store.audit import AuditEntry
 
 _agents = cast("Table", AgentRow.__table__)  # type: ignore[attr-defined]
 _crashes = cast("Table", CrashRow.__table__)  # type: ignore[attr-defined]
@@ -29,6 +32,18 @@ class Declaration:
 
     wanted: dict[str, str]
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Spawn:
+    """An agent that is made at run time, and the audit log's entry for it."""
+
+    name: str
+    at: datetime
+    audit: AuditEntry
+    description: str | None = None
+    model: str | None = None
+    prompt: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +103,22 @@ def declare(connection: Connection, items: list[Declaration]) -> list[Sequence[R
             if row.origin == "declared" and row.name not in item.wanted:
                 _set(connection, row.name, tombstone_at=row.tombstone_at or item.at, tombstone_cause="undeclared")
         found.append(list_agents(connection))
+    return found
+
+
+def spawn(connection: Connection, items: list[Spawn]) -> list[Row[Any] | None]:
+    """Make agents known that should run; None for one whose name is taken, by a tombstone too."""
+    found: list[Row[Any] | None] = []
+    for item in items:
+        mine = select(_agents).where(_agents.c.name == item.name)
+        if connection.execute(mine).first() is not None:
+            found.append(None)
+            continue
+        given = {"description": item.description, "model": item.model, "prompt": item.prompt}
+        values = {"name": item.name, "origin": "spawned", "wanted": "running", "created_at": item.at, **given}
+        connection.execute(insert(_agents).values(values))
+        audit.append(connection, [item.audit])
+        found.append(connection.execute(mine).one())
     return found
 
 

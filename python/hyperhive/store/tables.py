@@ -14,7 +14,7 @@ from sqlmodel import Field, SQLModel
 from hyperhive.store.types import BigId, UtcDateTime
 
 #: Version of the schema that this code speaks; the newest file in `migrations/versions`.
-SCHEMA: Final = "0005"
+SCHEMA: Final = "0006"
 
 MessageState = Literal[
     # accepted, not done. Handed out or not is known to the broker; → settled, dead
@@ -155,6 +155,12 @@ class AgentRow(SQLModel, table=True):
     #: Set when it was destroyed or its declaration went away; its directories are kept.
     tombstone_at: datetime | None = Field(sa_column=Column(UtcDateTime))
     tombstone_cause: str | None = Field(sa_column=Column(String(12)))
+    #: Of one that was made at run time: what it is for, and what its settings are. A declaration's win over these.
+    description: str | None = Field(sa_column=Column(Text))
+    model: str | None = Field(sa_column=Column(String(128)))
+    prompt: str | None = Field(sa_column=Column(Text))
+    #: Whether its Claude was logged in when its harness spoke of it last; null before it ever did.
+    logged_in: bool | None = Field(sa_column=Column(Boolean))
 
 
 class HoldRow(SQLModel, table=True):

@@ -10,11 +10,13 @@ from hyperhive.errors import HiveError
 from hyperhive.hive import tombstones
 from hyperhive.hive.hive import Hive
 from hyperhive.hive.operations import PATIENCE
+from hyperhive.names import OPERATOR
 from hyperhive.shapes import (
     OperationRow,
     OperationsAnswer,
     PurgeRequest,
     ReconcileAnswer,
+    SpawnOrder,
     TombstonesAnswer,
     WaitingAnswer,
 )
@@ -28,6 +30,11 @@ def _answered(row: OperationRow, response: Response) -> OperationRow:
 def add_lifecycle(app: FastAPI, hive: Hive) -> None:
     """Add the routes that change what runs."""
     _add_tombstones(app, hive)
+
+    @app.post("/api/agents")
+    async def spawn(body: SpawnOrder, response: Response) -> OperationRow:
+        """Make an agent, on the operator's own decision; 202 where it is not there after 5 s."""
+        return _answered(await hive.spawns.spawn(body.name, body, OPERATOR), response)
 
     @app.post("/api/agents/{name}/{action}")
     async def act(name: str, action: str, response: Response) -> OperationRow:
