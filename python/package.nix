@@ -5,6 +5,7 @@
 
   alembic,
   claude-agent-sdk,
+  cronsim,
   fastapi,
   httptools,
   httpx,
@@ -42,6 +43,7 @@ buildPythonApplication {
   dependencies = [
     alembic
     claude-agent-sdk
+    cronsim
     fastapi
     httptools
     httpx

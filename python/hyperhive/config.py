@@ -10,6 +10,7 @@ Fields have no aliases on purpose: with them a bare environment variable `VERSIO
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -17,7 +18,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from hyperhive.clock import parse_span
+from hyperhive.cron import check_cron
 from hyperhive.names import EVERYONE, MANAGER, OPERATOR, AgentName, nearest, port_collisions
+from hyperhive.zones import named_zone
 
 RuntimeName = Literal["auto", "nixos-container", "bubblewrap", "process"]
 
@@ -26,6 +29,10 @@ _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@\[\]-]{0,127}")
 _TOOL = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(\(.*\))?")
 _SIZE = re.compile(r"\d+[KMGT]?|infinity")
 _LONGEST_PROMPT = 100_000
+#: Bytes of a schedule's message: it travels in a message of the hive's, with a few words around it.
+_LONGEST_MESSAGE = 32 * 1024
+_SCHEDULE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
+_MOST_SCHEDULES = 50
 _PERCENT = re.compile(r"\d+%")
 _GROUP = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
 #: What a word of nspawn's command line cannot have: it stands in a file in quotes, and is expanded without.
@@ -90,6 +97,30 @@ def _span(text: str) -> str:
     return text
 
 
+def _zone(text: str) -> str:
+    named_zone(text)
+    return text
+
+
+def _cron(text: str) -> str:
+    check_cron(text)
+    return text
+
+
+def _often(text: str) -> str:
+    if parse_span(text) < timedelta(minutes=1):
+        msg = f"{text!r} is too often; a schedule comes once a minute at most: '1m'"
+        raise ValueError(msg)
+    return text
+
+
+def _scheduled(text: str) -> str:
+    if not text.strip() or len(text.encode()) > _LONGEST_MESSAGE or "\0" in text:
+        msg = f"a message says something, in at most {_LONGEST_MESSAGE:,} bytes and without a NUL"
+        raise ValueError(msg)
+    return text
+
+
 VariableName = Annotated[str, _matching(_VARIABLE, "name of an environment variable", "ANTHROPIC_BASE_URL")]
 ModelName = Annotated[str, _matching(_MODEL, "model name", "'haiku' or 'claude-opus-4-1'")]
 ToolName = Annotated[str, _matching(_TOOL, "tool", "'WebFetch' or 'Bash(git *)'")]
@@ -101,6 +132,8 @@ NspawnFlag = Annotated[str, AfterValidator(_nspawn_flag)]
 GroupName = Annotated[str, _matching(_GROUP, "name of a group", "'hyperhive'")]
 Span = Annotated[str, AfterValidator(_span)]
 Prompt = Annotated[str, AfterValidator(_prompt)]
+Zone = Annotated[str, AfterValidator(_zone)]
+ScheduleName = Annotated[str, _matching(_SCHEDULE, "name of a schedule", "'morning'")]
 
 
 class Section(BaseModel):
@@ -213,9 +246,16 @@ class McpServer(Section):
 class Schedule(Section):
     """A message that comes again and again."""
 
-    cron: str | None = None
-    every: Span | None = None
-    message: str
+    cron: Annotated[str, AfterValidator(_cron)] | None = Field(None, description="five fields of cron")
+    every: Annotated[str, AfterValidator(_often)] | None = Field(None, description="a span; one minute at least")
+    message: Annotated[str, AfterValidator(_scheduled)] = Field(description="what the agent is told")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.cron is None) == (self.every is None):
+            msg = "a schedule has either `cron` or `every`"
+            raise ValueError(msg)
+        return self
 
 
 class BindMount(Section):
@@ -243,7 +283,9 @@ class AgentSettings(Section):
         default_factory=dict, description="its secrets: variable to file"
     )
     limits: Limits = Field(default_factory=Limits)
-    schedules: dict[str, Schedule] = Field(default_factory=dict)
+    schedules: dict[ScheduleName, Schedule] = Field(
+        default_factory=dict, max_length=_MOST_SCHEDULES, description="messages that come again and again, by name"
+    )
     auto_start: bool = Field(default=True, description="whether it is started the first time the hive sees it")
     extra_nspawn_flags: list[NspawnFlag] = Field(
         default_factory=list, description="further arguments of systemd-nspawn; nixos-container only"
@@ -273,6 +315,7 @@ class HiveSettings(BaseSettings):
     state_dir: Path = Field(Path(".hyperhive"), description="what the hive keeps; relative to the working directory")
     runtime_dir: Path | None = Field(None, description="sockets; by default `run` in the state directory")
     runtime: RuntimeName = Field("auto", description="how agents are run; auto is bubblewrap where it works")
+    time_zone: Zone | None = Field(None, description="zone of schedules and days; by default this host's")
     group: GroupName | None = Field(None, description="group whose users may use the operator's socket; NixOS only")
     database: Database = Field(default_factory=Database)
     dashboard: Dashboard = Field(default_factory=Dashboard)

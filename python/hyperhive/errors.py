@@ -46,12 +46,14 @@ STATUS: Final[dict[str, int]] = {
     "too_many_failures": 429,
     "too_many_messages": 429,
     "too_many_questions": 429,
+    "too_many_reminders": 429,
     "too_many_unread": 429,
     "unknown_agent": 404,
     "unknown_approval": 404,
     "unknown_message": 404,
     "unknown_question": 404,
     "unknown_recipient": 404,
+    "unknown_reminder": 404,
     "wrong_state": 409,
 }
 

@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 MANAGER: Final = "manager"
 OPERATOR: Final = "operator"
 SYSTEM: Final = "system"
+REMINDER: Final = "reminder"
 EVERYONE: Final = "*"
+#: Senders of what the hive itself writes to an agent.
+HIVES_OWN: Final = frozenset({SYSTEM, REMINDER})
 #: Never an agent's name: they are addresses or senders with a meaning of their own.
-RESERVED: Final = frozenset({OPERATOR, SYSTEM, MANAGER, "reminder", "self", "all", EVERYONE})
+RESERVED: Final = frozenset({OPERATOR, SYSTEM, MANAGER, REMINDER, "self", "all", EVERYONE})
 
 MANAGER_PORT: Final = 8000
 FIRST_AGENT_PORT: Final = 8100

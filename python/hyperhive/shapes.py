@@ -29,7 +29,18 @@ AgentState = Literal[
 ]
 """What `AgentRow.state` says: the runtime's fact, else the hive's decision, else the harness's report."""
 
-StreamType = Literal["agent", "message", "event", "approval", "question", "waiting", "operation", "warnings", "resync"]
+StreamType = Literal[
+    "agent",
+    "message",
+    "event",
+    "approval",
+    "question",
+    "reminder",
+    "waiting",
+    "operation",
+    "warnings",
+    "resync",
+]
 """What `StreamEvent.type` says."""
 
 OperationStatus = Literal["queued", "running", "done", "failed"]
@@ -238,6 +249,34 @@ class ApprovalRow(Answer):
     note: str | None = None
 
 
+class ReminderRow(Answer):
+    """A message that an agent sends to itself later; `status` is one of `pending fired cancelled`.
+
+    `message_id` is what it was sent as.
+    """
+
+    id: int
+    agent: str
+    message: str
+    made_at: Instant
+    at: Instant
+    status: str
+    ended_at: Instant | None = None
+    ended_by: str | None = None
+    message_id: int | None = None
+
+
+class ScheduleRow(Answer):
+    """A schedule of the settings; `next_at` is null where it never comes again, or not while its agent is destroyed."""
+
+    agent: str
+    name: str
+    rule: str
+    message: str
+    next_at: Instant | None = None
+    last_at: Instant | None = None
+
+
 class WaitingItem(Answer):
     """Something that waits for the operator. `ref` names what it is about: a message's id, an agent."""
 
@@ -305,10 +344,10 @@ class PageSnapshot(Answer):
 class StreamEvent(Answer):
     """One change, from `GET /api/stream`.
 
-    `data` is what changed, whole: an `AgentRow`, a `MessageRow`, an `EventRow`, a `QuestionRow`, an `ApprovalRow`, an
-    `OperationRow`, or for `waiting` `{"waiting": [WaitingItem…]}`, for `warnings` `{"warnings": [str…]}`. An agent that
-    is none any more comes as `{"name", "removed": true}`. `resync` carries nothing: what came before is not known any
-    more; read `/api/state` again.
+    `data` is what changed, whole: an `AgentRow`, a `MessageRow`, an `EventRow`, a `QuestionRow`, an `ApprovalRow`, a
+    `ReminderRow`, an `OperationRow`, or for `waiting` `{"waiting": [WaitingItem…]}`, for `warnings`
+    `{"warnings": [str…]}`. An agent that is none any more comes as `{"name", "removed": true}`. `resync` carries
+    nothing: what came before is not known any more; read `/api/state` again.
     """
 
     type: str
@@ -359,6 +398,13 @@ class ApprovalsAnswer(Answer):
     """`GET /api/approvals`, newest first, with the beginning of long diffs and logs."""
 
     approvals: list[ApprovalRow]
+
+
+class RemindersAnswer(Answer):
+    """`GET /api/reminders`: reminders newest first, and the declared schedules by agent and name."""
+
+    reminders: list[ReminderRow]
+    schedules: list[ScheduleRow] = Field(default_factory=list)
 
 
 class EventsAnswer(Answer):

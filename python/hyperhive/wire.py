@@ -26,6 +26,9 @@ MAX_TTL: Final = 7 * 86400
 #: Characters that say what a request to the operator is about, and those of a reason for a decision.
 MAX_DESCRIPTION: Final = 4000
 MAX_REASON: Final = 4000
+#: Bytes of UTF-8 that a reminder may have, and seconds that it may lie ahead: 366 days.
+MAX_REMINDER: Final = 8 * 1024
+MAX_AHEAD: Final = 366 * 86400
 #: Seconds that a `recv` or a command poll may stay parked.
 MAX_WAIT: Final = 180
 #: Messages that one `recv` may hand out.
@@ -269,6 +272,46 @@ class ApprovalsAnswer(Answer):
     """`GET /v1/approvals`: what the calling agent has asked for, newest first."""
 
     approvals: list[ApprovalAnswer]
+
+
+class RemindRequest(Request):
+    """`POST /v1/reminders`: exactly one of `delay_seconds` and `at`. It comes as a message from `reminder`."""
+
+    message: str
+    delay_seconds: float | None = Field(None, ge=1, le=MAX_AHEAD)
+    at: Instant | None = None
+    idempotency_key: str | None = Field(None, min_length=1, max_length=200)
+
+
+class ReminderAnswer(Answer):
+    """What is answered to whoever makes or cancels a reminder; `status` is one of `pending fired cancelled`."""
+
+    id: int
+    at: Instant
+    status: str
+
+
+LooseEndKind = Literal["question", "to_answer", "approval", "reminder"]
+"""What the agent asked; what it is asked; what it requested of the operator; what it will be reminded of."""
+
+
+class LooseEnd(Answer):
+    """Something that an agent has open. `who` is the other side of a question, or the agent that an approval is for."""
+
+    kind: str
+    id: int
+    text: str
+    since: Instant
+    deadline: Instant | None = None
+    who: str | None = None
+    status: str | None = None
+
+
+class LooseEndsAnswer(Answer):
+    """`GET /v1/loose-ends`, oldest first; `unread` counts the messages that wait."""
+
+    ends: list[LooseEnd]
+    unread: int
 
 
 class CommandDone(Request):

@@ -23,6 +23,7 @@ WHOLE: dict[str, Any] = {
     "stateDir": "/var/lib/hyperhive",
     "runtimeDir": "/run/hyperhive",
     "runtime": "nixos-container",
+    "timeZone": "Europe/Berlin",
     "database": {"url": None},
     "dashboard": {"port": 7000, "allowedHosts": [], "operatorTokenFile": None, "agentPages": None},
     "operator": {"name": "operator", "pronouns": None},
@@ -126,7 +127,8 @@ def _fields(model: type[BaseModel]) -> list[str]:
 def test_snake_case_is_no_key_and_camel_case_is_meant() -> None:
     assert "state_dir" in _fields(HiveSettings)
     for name in _fields(HiveSettings):
-        assert _problem({name: "x"}) == f"{name}: unknown key; did you mean '{to_camel(name)}'?"
+        value = "UTC" if name == "time_zone" else "x"
+        assert _problem({name: value}) == f"{name}: unknown key; did you mean '{to_camel(name)}'?"
     assert _problem({"agents": {"alice": {"autostart": True}}}) == (
         "agents.alice.autostart: unknown key; did you mean 'autoStart'?"
     )

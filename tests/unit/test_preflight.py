@@ -123,7 +123,6 @@ _OF_NO_RUNTIME = [
     "database.url",
     "manager.prompt",
     "agents.alice.mcpServers",
-    "agents.alice.schedules",
 ]
 _OF_CONTAINERS = [
     "systems.default",

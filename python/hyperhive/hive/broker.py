@@ -18,7 +18,7 @@ from hyperhive.hive.inbox import Entry, entry_of
 from hyperhive.hive.limits import Limits, SenderWindow, check_body
 from hyperhive.hive.mailbox import Mailbox
 from hyperhive.hive.outcomes import NoConsequences, Outcome, Outcomes
-from hyperhive.names import EVERYONE, OPERATOR, SYSTEM
+from hyperhive.names import EVERYONE, HIVES_OWN, OPERATOR, SYSTEM
 from hyperhive.store import messages
 from hyperhive.store.messages import Accepted, NewMessage
 
@@ -133,14 +133,25 @@ class Broker:
             raise HiveError("unknown_recipient", "there is nobody else to write to", "Wait until there are more agents")
         self._check_room(recipients)
         if sender not in {OPERATOR, SYSTEM}:
-            window = self._windows.setdefault(sender, SenderWindow())
-            window.admit(sender, len(recipients), self._limits.sends_a_minute, now)
+            self.throttle(sender, len(recipients), now)
         return recipients
+
+    def throttle(self, sender: str, count: int, now: datetime) -> None:
+        """Count what an agent makes the hive keep, or refuse it.
+
+        Raises:
+            HiveError: `too_many_messages`.
+        """
+        self._windows.setdefault(sender, SenderWindow()).admit(sender, count, self._limits.sends_a_minute, now)
+
+    def has_room(self, name: str) -> bool:
+        """Whether one more message may wait for `name`."""
+        box = self._box(name)
+        return name == OPERATOR or len(box.inbox) + box.coming < self._limits.unread
 
     def _check_room(self, recipients: tuple[str, ...]) -> None:
         for name in recipients:
-            box = self._box(name)
-            if name != OPERATOR and len(box.inbox) + box.coming >= self._limits.unread:
+            if not self.has_room(name):
                 raise HiveError(
                     "too_many_unread",
                     f"{self._limits.unread} messages wait for '{name}' already",
@@ -321,6 +332,11 @@ class Broker:
         box = self._boxes.get(agent)
         return box is not None and message in box.inbox.waiting
 
+    def is_open(self, agent: str, message: int | None) -> bool:
+        """Whether an agent has not done with a message: it waits, or is worked on."""
+        box = self._boxes.get(agent)
+        return box is not None and (message in box.inbox.waiting or message in box.inbox.held)
+
     def shut(self, agent: str, why: str) -> None:
         """Hand the agent nothing for a reason of one word; what it is sent waits."""
         self._box(agent).shut(why)
@@ -338,7 +354,7 @@ class Broker:
         for entry in box.inbox.waiting.values():
             entry.reason = reason
             self._bodies.drop(entry.id)
-            self._tell("discarded" if entry.sender == SYSTEM else "dead", entry)
+            self._tell("discarded" if entry.sender in HIVES_OWN else "dead", entry)
 
     def dismiss(self, agent: str) -> None:
         """Answer an agent's parked recv with nothing, because its socket closes."""

@@ -19,6 +19,8 @@ _log = logging.getLogger(__name__)
 
 #: Seconds after which what could not be done is tried again.
 _RETRY: Final = 30.0
+#: Seconds between two looks at the clock while anything is due later: it may be set, and a machine may sleep.
+_LOOK: Final = 60.0
 
 
 class Deadlines(Generic[Key]):
@@ -45,6 +47,11 @@ class Deadlines(Generic[Key]):
         """This is not due any more."""
         self._at.pop(key, None)
 
+    def drop_all(self, which: Callable[[Key], bool]) -> None:
+        """None of these is due any more."""
+        for key in [key for key in self._at if which(key)]:
+            del self._at[key]
+
     def look(self) -> None:
         """Begin with what is due, and come back for the next."""
         if self._alarm is not None:
@@ -53,14 +60,15 @@ class Deadlines(Generic[Key]):
         if self._closed:
             return
         now, loop = self._clock(), asyncio.get_running_loop()
-        for key in [key for key, at in self._at.items() if at <= now]:
+        # In the order in which it was due, also where all of it is late.
+        for key in sorted((key for key, at in self._at.items() if at <= now), key=self._at.__getitem__):
             del self._at[key]
             task = loop.create_task(self._work(key), name=f"deadline of {key}")
             self._working.add(task)
             task.add_done_callback(self._working.discard)
         following = min(self._at.values(), default=None)
         if following is not None:
-            self._alarm = loop.call_later((following - now).total_seconds() + 0.001, self.look)
+            self._alarm = loop.call_later(min((following - now).total_seconds() + 0.001, _LOOK), self.look)
 
     async def _work(self, key: Key) -> None:
         try:

@@ -22,6 +22,7 @@ async def declare(hive: Hive) -> None:
     wanted = {name: "running" if own.auto_start else "stopped" for name, own in hive.settings.declared.items()}
     # With the commit: whatever is written of an agent after it is newer than what it found.
     await hive.store.submit(agents.declare, Declaration(wanted, now), lambda rows: _take(hive, rows, now))
+    await hive.schedules.declare(hive.settings)
 
 
 def agent_of(row: Any, now: datetime) -> Agent:  # noqa: ANN401 - a row of the store

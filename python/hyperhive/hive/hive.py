@@ -20,8 +20,10 @@ from hyperhive.hive.inbox import entry_of
 from hyperhive.hive.journals import Journals
 from hyperhive.hive.manager_events import ManagerEvents
 from hyperhive.hive.questions import Questions
+from hyperhive.hive.reminders import Reminders
 from hyperhive.hive.repos import Repos
 from hyperhive.hive.roster import Agent, Decision, Roster
+from hyperhive.hive.schedules import Schedules
 from hyperhive.hive.sessions import Sessions
 from hyperhive.hive.spawns import Spawns
 from hyperhive.hive.stream import Stream
@@ -92,6 +94,8 @@ class Hive:
         )
         self.dead_letters = DeadLetters(self.store, self.broker, self.clock, self._message_changed, self.roster)
         self.questions = Questions(self.store, self.broker, self.clock, self._question_changed)
+        self.reminders = Reminders(self.store, self.broker, self.roster, self.clock, self._reminder_changed)
+        self.schedules = Schedules(self.store, self.broker, self.roster, self.clock)
         self.manager_events = ManagerEvents(self.broker, self.roster)
         self.commands = Commands(self._poll_changed)
         self.repos = Repos(self.layout)
@@ -111,6 +115,8 @@ class Hive:
             self.waiting.crashed_before(crash)
         await self.trouble.load()
         await self.questions.load()
+        await self.reminders.load()
+        await self.schedules.begin()
 
     def _poll_changed(self, name: str, parked: bool) -> None:  # noqa: FBT001 - the signature of the callback
         self.lifecycle.poll_changed(name, parked)
@@ -155,6 +161,8 @@ class Hive:
         gone = {"name": agent.name, "removed": True}
         self.stream.publish("agent", self.row(agent) if self.roster.is_member(agent) else gone)
         self.waiting.changed()
+        self.reminders.agent_changed(agent.name)
+        self.schedules.agent_changed(agent.name)
         self.lifecycle.changed(agent)
 
     def _message_changed(self, what: Happened, entry: Entry) -> None:
@@ -176,6 +184,9 @@ class Hive:
         question = views.question_row(row)
         self.waiting.question(question)
         self.stream.publish("question", question.model_dump(mode="json"))
+
+    def _reminder_changed(self, row: Any) -> None:  # noqa: ANN401 - a row of the store
+        self.stream.publish("reminder", views.reminder_row(row).model_dump(mode="json"))
 
     def operation_changed(self, row: OperationRow) -> None:
         """An operation was queued, began or ended."""
@@ -211,6 +222,8 @@ class Hive:
     def close(self) -> None:
         """Answer everybody who waits; nothing is accepted any more."""
         self.questions.close()
+        self.reminders.close()
+        self.schedules.close()
         self.broker.close()
         self.commands.close()
         self.stream.close()

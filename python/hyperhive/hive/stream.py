@@ -36,6 +36,7 @@ _OF_AGENTS: Final[dict[StreamType, tuple[str, ...]]] = {
     "message": ("from", "to"),
     "event": ("agent",),
     "question": ("asker",),
+    "reminder": ("agent",),
     "operation": ("agent",),
 }
 

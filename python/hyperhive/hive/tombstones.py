@@ -113,6 +113,8 @@ async def purge(hive: Hive, name: str) -> None:
         # With the commit: a declaration that follows it makes an agent anew, of which nothing is to be lost.
         agent = hive.roster.agents.pop(name)
         hive.broker.bury(name, reason)
+        hive.reminders.forget(name)
+        hive.schedules.forget(name)
         hive.waiting.forget(name)
         hive.trouble.purged(name)
         hive.roster.touch(agent)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
-from hyperhive.shapes import AuditRow, EventRow, MessageRow, QuestionRow
+from hyperhive.shapes import AuditRow, EventRow, MessageRow, QuestionRow, ReminderRow
 from hyperhive.store.messages import PREVIEW
 
 if TYPE_CHECKING:
@@ -99,6 +99,21 @@ def question_row(row: Any) -> QuestionRow:  # noqa: ANN401 - a row of the store
         answer=row.answer,
         answered_by=row.ended_by,
         answered_at=row.ended_at,
+    )
+
+
+def reminder_row(row: Any) -> ReminderRow:  # noqa: ANN401 - a row of the store
+    """A reminder as the operator sees it."""
+    return ReminderRow(
+        id=row.id,
+        agent=row.agent,
+        message=row.text,
+        made_at=row.made_at,
+        at=row.due_at,
+        status=row.status,
+        ended_at=row.ended_at,
+        ended_by=row.ended_by,
+        message_id=row.message,
     )
 
 

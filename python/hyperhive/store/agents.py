@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import delete, insert, select, update
 
-from hyperhive.names import SYSTEM
+from hyperhive.names import HIVES_OWN
 from hyperhive.store import audit
-from hyperhive.store.tables import AgentRow, CrashRow, EventRow, HoldRow, MessageRow
+from hyperhive.store.tables import AgentRow, CrashRow, EventRow, HoldRow, MessageRow, ReminderRow, ScheduleRow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +24,8 @@ _crashes = cast("Table", CrashRow.__table__)  # type: ignore[attr-defined]
 _events = cast("Table", EventRow.__table__)  # type: ignore[attr-defined]
 _holds = cast("Table", HoldRow.__table__)  # type: ignore[attr-defined]
 _messages = cast("Table", MessageRow.__table__)  # type: ignore[attr-defined]
+_reminders = cast("Table", ReminderRow.__table__)  # type: ignore[attr-defined]
+_schedules = cast("Table", ScheduleRow.__table__)  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,14 +146,14 @@ def revive(connection: Connection, items: list[Revival]) -> list[None]:
 
 
 def purge(connection: Connection, items: list[Purge]) -> list[None]:
-    """Forget agents: their events go, and what waits for them becomes dead letters, but for the hive's own words."""
+    """Forget agents: events and reminders go, and what waits for them is dead letters, but for the hive's own words."""
     for item in items:
         connection.execute(delete(_agents).where(_agents.c.name == item.name))
-        for table in (_events, _holds, _crashes):
+        for table in (_events, _holds, _crashes, _reminders, _schedules):
             connection.execute(delete(table).where(table.c.agent == item.name))
         waits = (_messages.c.recipient == item.name, _messages.c.state == "waiting")
         given_up = {"state": "discarded", "outcome": "discarded", "reason": item.reason, "settled_at": item.at}
-        connection.execute(update(_messages).where(*waits, _messages.c.sender == SYSTEM).values(**given_up))
+        connection.execute(update(_messages).where(*waits, _messages.c.sender.in_(HIVES_OWN)).values(**given_up))
         connection.execute(update(_messages).where(*waits).values(state="dead", reason=item.reason, not_before=None))
     return [None] * len(items)
 

@@ -143,12 +143,18 @@ def get(connection: Connection, number: int) -> Row[Any] | None:
 
 
 def page(
-    connection: Connection, status: str | None = None, asker: str | None = None, limit: int | None = None
+    connection: Connection,
+    status: str | None = None,
+    asker: str | None = None,
+    limit: int | None = None,
+    recipient: str | None = None,
 ) -> Sequence[Row[Any]]:
-    """Questions (in a state, of an asker), newest first."""
+    """Questions (in a state, of an asker, to a recipient), newest first."""
     statement = select(_questions)
     if status is not None:
         statement = statement.where(_questions.c.status == status)
     if asker is not None:
         statement = statement.where(_questions.c.asker == asker)
+    if recipient is not None:
+        statement = statement.where(_questions.c.recipient == recipient)
     return connection.execute(statement.order_by(_questions.c.id.desc()).limit(limit)).all()

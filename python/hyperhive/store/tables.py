@@ -14,7 +14,7 @@ from sqlmodel import Field, SQLModel
 from hyperhive.store.types import BigId, UtcDateTime
 
 #: Version of the schema that this code speaks; the newest file in `migrations/versions`.
-SCHEMA: Final = "0006"
+SCHEMA: Final = "0007"
 
 MessageState = Literal[
     # accepted, not done. Handed out or not is known to the broker; → settled, dead
@@ -48,6 +48,15 @@ TombstoneCause = Literal[
     "undeclared",
     # the operator destroyed it; → no tombstone (revive), undeclared
     "destroyed",
+]
+
+ReminderState = Literal[
+    # its instant has not come, or its agent cannot be written to; → fired, cancelled
+    "pending",
+    # it was sent, in the same transaction as its message; the end
+    "fired",
+    # by its agent or by the operator; the end
+    "cancelled",
 ]
 
 QuestionState = Literal[
@@ -210,6 +219,48 @@ class EventRow(SQLModel, table=True):
     kind: str = Field(sa_column=Column(String(16), nullable=False))
     turn: int | None = Field(sa_column=Column(BigId))
     data: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+
+
+class ReminderRow(SQLModel, table=True):
+    """A message that an agent sends to itself later; dropped 30 days after its end."""
+
+    __tablename__ = "reminders"
+    __table_args__ = (
+        _one_of("status", ReminderState),
+        Index("reminders_of_agent", "agent", "status"),
+        Index("reminders_in_state", "status", "id"),
+        Index("reminders_once", "idempotency_key", "agent", unique=True),
+    )
+
+    id: int = Field(sa_column=Column(BigId, primary_key=True, autoincrement=False))
+    agent: str = Field(sa_column=Column(String(16), nullable=False))
+    text: str = Field(sa_column=Column(Text, nullable=False))
+    made_at: datetime = Field(sa_column=Column(UtcDateTime, nullable=False))
+    due_at: datetime = Field(sa_column=Column(UtcDateTime, nullable=False))
+    idempotency_key: str | None = Field(sa_column=Column(String(200)))
+    status: str = Field(sa_column=Column(String(12), nullable=False))
+    ended_at: datetime | None = Field(sa_column=Column(UtcDateTime))
+    #: Who cancelled it.
+    ended_by: str | None = Field(sa_column=Column(String(16)))
+    #: What it became when it was sent.
+    message: int | None = Field(sa_column=Column(BigId))
+
+
+class ScheduleRow(SQLModel, table=True):
+    """How far a declared schedule has come. What it says stands in the settings; without that, there is no row."""
+
+    __tablename__ = "schedules"
+
+    agent: str = Field(sa_column=Column(String(16), primary_key=True))
+    name: str = Field(sa_column=Column(String(32), primary_key=True))
+    #: When it comes, in one line; another one, and it starts anew.
+    rule: str = Field(sa_column=Column(Text, nullable=False))
+    #: When the hive first saw this rule.
+    since: datetime = Field(sa_column=Column(UtcDateTime, nullable=False))
+    #: When it was last sent; what came due up to then is done with.
+    last_at: datetime | None = Field(sa_column=Column(UtcDateTime))
+    #: What it was sent as.
+    message: int | None = Field(sa_column=Column(BigId))
 
 
 class QuestionRow(SQLModel, table=True):

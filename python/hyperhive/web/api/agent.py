@@ -4,18 +4,18 @@
 import asyncio
 from collections.abc import Awaitable
 from contextlib import suppress
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from hyperhive.errors import HiveError
 from hyperhive.hive.hive import Hive
-from hyperhive.hive.roster import Agent
 from hyperhive.hive.views import clean
 from hyperhive.store.events import EventBatch, NewEvent
 from hyperhive.web.answers import make_app
+from hyperhive.web.api.caller import Caller, calling_agent
 from hyperhive.web.api.direct import add_direct
+from hyperhive.web.api.open_ends import add_open_ends
 from hyperhive.wire import (
     AnswerRequest,
     AskRequest,
@@ -69,22 +69,6 @@ async def _disconnected(request: Request) -> None:
         pass
 
 
-async def _caller(request: Request) -> Agent:
-    """The agent whose socket this is."""
-    hive: Hive = request.app.state.hive
-    agent = hive.roster.agents.get(request.scope["agent"])
-    if agent is None:
-        raise HiveError("unknown_agent", "this hive does not know you any more", "It is being stopped")
-    pid = request.scope["state"]["peer"][0]
-    if agent.pid != pid:
-        agent.pid = pid
-        hive.roster.touch(agent)
-    return agent
-
-
-Caller = Annotated[Agent, Depends(_caller)]
-
-
 def agent_app(hive: Hive) -> FastAPI:
     """The application that all agents' sockets share."""
     app = make_app("hyperhive agent API")
@@ -96,6 +80,7 @@ def agent_app(hive: Hive) -> FastAPI:
 
     _add_messages(app, hive)
     _add_questions(app, hive)
+    add_open_ends(app, hive)
     _add_self(app, hive)
     return app
 
@@ -128,11 +113,11 @@ def _add_messages(app: FastAPI, hive: Hive) -> None:
         given = await unless_gone(request, hive.commands.poll(agent.name, body))
         return CommandsAnswer(commands=given)
 
-    add_direct(app, "/v1/messages", SendRequest, _caller, send, 201)
-    add_direct(app, "/v1/recv", RecvRequest, _caller, recv)
-    add_direct(app, "/v1/outcome", OutcomeRequest, _caller, outcome)
+    add_direct(app, "/v1/messages", SendRequest, calling_agent, send, 201)
+    add_direct(app, "/v1/recv", RecvRequest, calling_agent, recv)
+    add_direct(app, "/v1/outcome", OutcomeRequest, calling_agent, outcome)
     # What an idle hive does: every agent asks again now and then.
-    add_direct(app, "/v1/commands", CommandsRequest, _caller, commands)
+    add_direct(app, "/v1/commands", CommandsRequest, calling_agent, commands)
 
 
 def _add_questions(app: FastAPI, hive: Hive) -> None:

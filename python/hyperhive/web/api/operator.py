@@ -31,6 +31,7 @@ from hyperhive.web.api.lifecycle import add_lifecycle
 from hyperhive.web.api.page import add_page
 from hyperhive.web.api.questions import add_questions, open_questions
 from hyperhive.web.api.reading import followed, hive_info, message_page
+from hyperhive.web.api.reminders import add_reminders
 from hyperhive.web.api.sessions import add_sessions
 from hyperhive.web.files import add_pages
 from hyperhive.wire import Id, OperatorInfo, SendRequest
@@ -50,6 +51,7 @@ def operator_app(hive: Hive) -> FastAPI:
     add_lifecycle(app, hive)
     _add_messages(app, hive)
     add_questions(app, hive)
+    add_reminders(app, hive)
     _add_dead_letters(app, hive)
     _add_history(app, hive)
     add_pages(app)
