@@ -60,3 +60,30 @@ def streamed(data: dict[str, Any]) -> dict[str, Any]:
         key: value[:STREAMED] + "…" if isinstance(value, str) and len(value) > STREAMED else value
         for key, value in data.items()
     }
+
+
+def approval(number: int, kind: str, agent: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    """An approval's row."""
+    nothing = dict.fromkeys(
+        ("spec", "commit", "base", "diff", "approved", "approvedDiff", "closureDiff", "build", "decidedBy", "reason")
+    )
+    return {
+        **nothing,
+        "id": number,
+        "kind": kind,
+        "agent": agent,
+        "status": "pending",
+        "requestedBy": "manager",
+        "requestedAt": at(minutes=2),
+        "expiresAt": at(days=-13),
+        "description": None,
+        "truncated": False,
+        "stale": False,
+        **more,
+    }
+
+
+def cut_approval(row: dict[str, Any]) -> dict[str, Any]:
+    """An approval as the state and the stream have it: the beginning of a long diff."""
+    diff = row["diff"]
+    return dict(row) if diff is None or len(diff) <= STREAMED else {**row, "diff": diff[:STREAMED], "truncated": True}

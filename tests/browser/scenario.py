@@ -20,6 +20,43 @@ HTM: Final = "${alert(1)} {{7*7}} </textarea></script> &lt;b&gt; javascript:aler
 HOSTILE: Final = (SCRIPT, ANSI, BIDI, LONG_LINE, HTM)
 
 
+PATCH: Final = """diff --git a/agent.nix b/agent.nix
+index 3b18e51..9a2c7f0 100644
+--- a/agent.nix
++++ b/agent.nix
+@@ -1,4 +1,5 @@
+ { pkgs, ... }:
+ {
+-  environment.systemPackages = [ pkgs.git ];
++  environment.systemPackages = [ pkgs.git pkgs.ffmpeg ];
++  time.timeZone = "Europe/Berlin";
+ }
+"""
+
+
+def propose(hive: Hive) -> None:
+    """Two approvals that wait: a new agent, and a change that was built."""
+    spec = {"description": None, "model": "opus", "prompt": f"You look after the documentation. {SCRIPT}"}
+    hive.propose("spawn", "docs", spec=spec, description="The manual is behind, and nobody has time for it.")
+    build = {
+        "status": "ok",
+        "log": "building ffmpeg...\ndone\n",
+        "system": "/nix/store/aaaa-nixos-system",
+        "sizeBytes": 1_900_000_000,
+        "units": ["hyperhive-harness.service"],
+    }
+    hive.propose(
+        "apply",
+        "alice",
+        commit="9a2c7f0" * 5 + "12345",
+        base="3b18e51" * 5 + "12345",
+        diff=PATCH,
+        closureDiff="ffmpeg: ∅ → 7.1, +52000.0 KiB",
+        build=build,
+        description="alice needs ffmpeg to bisect its build.",
+    )
+
+
 def populate(hive: Hive) -> None:
     """A swarm with something of everything, hostile texts included."""
     hive.warnings = ["Runtime bubblewrap: agents share the host's network; limits of memory are not enforced here."]

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
-from api_rows import agent, at, cut, streamed, tombstone
+from api_rows import agent, approval, at, cut, cut_approval, streamed, tombstone
 from scenario import populate
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -57,6 +57,7 @@ class Hive:
     events: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     questions: dict[int, dict[str, Any]] = field(default_factory=dict)
+    approvals: dict[int, dict[str, Any]] = field(default_factory=dict)
     tombstones: list[dict[str, Any]] = field(default_factory=list)
     audit: list[dict[str, Any]] = field(default_factory=list)
     journals: dict[str, list[str]] = field(default_factory=dict)
@@ -193,6 +194,25 @@ class Hive:
         self.settle(f"question-{number}")
         return self.questions[number]
 
+    def propose(self, kind: str, agent: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+        """The manager asks for an approval."""
+        number = len(self.approvals) + 1
+        row = approval(number, kind, agent, **more)
+        self.approvals[number] = row
+        self.emit("approval", cut_approval(row))
+        item = {"id": f"approval-{number}", "kind": "approval", "agent": agent, "since": row["requestedAt"]}
+        item |= {"title": f"manager asks for {agent}", "ref": number, "deadline": row["expiresAt"]}
+        self.wait_for_operator([*self.waiting, item])
+        return row
+
+    def change_approval(self, number: int, **change: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+        """Something becomes of an approval."""
+        self.approvals[number] |= change
+        self.emit("approval", cut_approval(self.approvals[number]))
+        if self.approvals[number]["status"] not in {"building", "pending"}:
+            self.settle(f"approval-{number}")
+        return self.approvals[number]
+
     def settle(self, item: str) -> None:
         """Something waits no longer."""
         self.wait_for_operator([one for one in self.waiting if one["id"] != item])
@@ -264,6 +284,8 @@ def create_app(hive: Hive, alone: str | None = None) -> Starlette:
         Route("/inbox/ack", api.ack, methods=["POST"]),
         Route("/dead-letters/{id:int}/{verb}", api.dead_letter, methods=["POST"]),
         Route("/questions/{id:int}/{verb}", api.question, methods=["POST"]),
+        Route("/approvals/{id:int}", api.approval),
+        Route("/approvals/{id:int}/{verb}", api.decide, methods=["POST"]),
         Route("/waiting/{id}/dismiss", api.dismiss, methods=["POST"]),
         Route("/tombstones", api.tombstones),
         Route("/tombstones/{name}/{verb}", api.tombstone, methods=["POST"]),
@@ -387,6 +409,9 @@ class _Api:
                 "messages": hive.messages[::-1][:100],
                 "waiting": hive.waiting,
                 "questions": [row for row in hive.questions.values() if row["status"] == "open"],
+                "approvals": [
+                    cut_approval(row) for row in hive.approvals.values() if row["status"] in {"building", "pending"}
+                ],
             }
         )
 
@@ -485,6 +510,21 @@ class _Api:
         await self._body(request)
         self._hive.settle(request.path_params["id"])
         return JSONResponse({"ok": True})
+
+    async def approval(self, request: Request) -> Response:
+        self._hive.requests.append(("GET", request.scope["path"], None))
+        return JSONResponse(self._hive.approvals[request.path_params["id"]])
+
+    async def decide(self, request: Request) -> Response:
+        body = await self._body(request)
+        number, verb = request.path_params["id"], request.path_params["verb"]
+        row = self._hive.approvals[number]
+        if verb == "approve" and row["commit"] != body.get("commit"):
+            return error(409, "wrong_state", "you were shown another commit", "Look at it once more")
+        status = {"approve": "approved", "deny": "denied"}[verb]
+        return JSONResponse(
+            self._hive.change_approval(number, status=status, decidedBy="operator", reason=body.get("reason"))
+        )
 
     async def tombstones(self, _request: Request) -> Response:
         return JSONResponse({"tombstones": self._hive.tombstones})

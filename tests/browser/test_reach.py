@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from scenario import propose
 from test_dashboard import card, open_all
 
 if TYPE_CHECKING:
@@ -35,13 +36,19 @@ def scheme(request: pytest.FixtureRequest, dashboard: Dashboard) -> None:
 @pytest.mark.usefixtures("scheme")
 def test_axe_finds_nothing_on_the_dashboard(dashboard: Dashboard, hive: Hive) -> None:
     hive.journals["alice"] = ["a line"]
+    propose(hive)
     dashboard.open()
     page = dashboard.page
     page.get_by_role("button", name="Tombstones").wait_for()
     for name in ("alice", "carol"):
         page.get_by_role("button", name=f"More about {name}").click()
     page.locator(".drawer").last.wait_for()
-    open_all(page, ".swarm .drawer button[aria-expanded=false]:not(.chip), .tombstones button[aria-expanded=false]")
+    page.locator(".approval").last.wait_for()
+    open_all(page, ".approval button[aria-expanded=false]")
+    open_all(
+        page,
+        ".swarm .drawer button[aria-expanded=false]:not(.chip), .tombstones button[aria-expanded=false]",
+    )
     page.locator(".viewer pre").first.wait_for()
     assert violations(dashboard) == []
     page.locator(card("alice")).locator(".agent-link").click()

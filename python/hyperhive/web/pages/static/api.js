@@ -153,6 +153,12 @@ export const answerQuestion = (id, answer) => json("POST", `questions/${segment(
 
 export const cancelQuestion = (id) => json("POST", `questions/${segment(id)}/cancel`, { body: {} });
 
+/** One approval with the whole of its diffs and its log. */
+export const getApproval = (id) => json("GET", `approvals/${segment(id)}`);
+
+/** @param {"approve"|"deny"} verb what is said of an approval; a yes to a change names the `commit` that was shown */
+export const decide = (id, verb, body) => json("POST", `approvals/${segment(id)}/${segment(verb)}`, { body });
+
 /** Takes what was only to be seen off the list of what waits. */
 export const dismiss = (id) => json("POST", `waiting/${segment(id)}/dismiss`, { body: {} });
 

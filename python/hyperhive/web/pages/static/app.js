@@ -111,7 +111,7 @@ class App extends Component {
         ${known.phase === "ready" &&
         html`<div class="side">
             <${Notifications} />
-            <${Waiting} items=${known.waiting} questions=${known.questions} unread=${unread} agents=${known.agents} session=${session} />
+            <${Waiting} items=${known.waiting} questions=${known.questions} approvals=${known.approvals} unread=${unread} agents=${known.agents} session=${session} />
           </div>
           <${Agents} agents=${agents} latest=${known.latest} failures=${known.failures} shown=${shown === "agent" ? opened : ""} session=${session} />
           <${Graves} decisions=${known.decisions} session=${session} />`}

@@ -26,6 +26,14 @@ export const still = (Inner) =>
     }
   };
 
+/** Loads a stylesheet that is seldom needed; a module that awaits it is not shown before. */
+export const styled = (name) =>
+  new Promise((resolve, reject) => {
+    const link = Object.assign(document.createElement("link"), { rel: "stylesheet", onload: resolve, onerror: reject });
+    link.href = new URL(`style/${name}`, import.meta.url).href;
+    document.head.append(link);
+  });
+
 /** A component whose module is loaded when it is first shown; until then, and where that fails, a word in its place. */
 export const later = (load, name) =>
   class extends Component {

@@ -27,6 +27,7 @@ export const EMPTY = {
   inbox: {}, // what was sent to the operator, by id
   waiting: [],
   questions: {}, // open ones, and those that were settled since the snapshot, by id
+  approvals: {}, // open ones, by id
   decisions: 0, // counts what may have changed tombstones and the history of decisions
   failures: {}, // by agent: why the last thing that was asked of it failed
   events: {}, // by agent, oldest first: {items, complete}, only for agents whose events were opened
@@ -100,6 +101,11 @@ const HANDLERS = {
     questions: { ...state.questions, [data.id]: data },
     decisions: state.decisions + (data.status !== "open"),
   }),
+  approval(state, { data }) {
+    const { [data.id]: _before, ...others } = state.approvals;
+    const open = data.status === "building" || data.status === "pending";
+    return { ...state, approvals: open ? { ...others, [data.id]: data } : others, decisions: state.decisions + !open };
+  },
   operation(state, { data }) {
     const { [data.agent]: _before, ...failures } = state.failures;
     if (data.status === "failed") failures[data.agent] = `${data.kind} failed: ${data.error ?? "no reason was given"}`;
@@ -112,6 +118,8 @@ const HANDLERS = {
     return { ...state, latest, events: { ...state.events, [data.agent]: withEvents(log, [data]) } };
   },
 };
+
+const byId = (rows) => Object.fromEntries((rows ?? []).map((row) => [row.id, row]));
 
 function takeSnapshot(state, { snapshot, inbox }) {
   const recent = [...snapshot.messages].reverse();
@@ -136,7 +144,8 @@ function takeSnapshot(state, { snapshot, inbox }) {
     floors: joined ? state.floors : { "": begins },
     inbox: {},
     waiting: blocked(snapshot.waiting),
-    questions: Object.fromEntries((snapshot.questions ?? []).map((question) => [question.id, question])),
+    questions: byId(snapshot.questions),
+    approvals: byId(snapshot.approvals),
     decisions: state.decisions + 1,
     failures: {},
     // Shown until they are loaded anew: `stale` is the last event before the gap.

@@ -1,19 +1,24 @@
 // Waiting for you: everything that is blocked until the operator acts, oldest first, with what can be done about it.
 
-import { act, dismiss, getMessage, settleDeadLetter } from "./api.js";
+import { act, dismiss } from "./api.js";
 import { Button, Problem, SureButton, useAction } from "./actions.js";
 import { Name } from "./names.js";
-import { Component, html, still, useState } from "./page.js";
+import { Component, html, later, still } from "./page.js";
 import { Question } from "./question.js";
-import { Inline, Passage } from "./text.js";
+import { Inline } from "./text.js";
 import { Age } from "./time.js";
 import { linkTo, pageOf } from "./view.js";
+
+// What is seldom there comes when it is.
+const Approval = later(() => import("./approval.js"), "Approval");
+const Letter = later(() => import("./letter.js"), "Letter");
 
 const WORDS = {
   dead_letter: "dead letter",
   needs_login: "login",
   hold: "on hold",
   over_budget: "budget",
+  login_expiry: "login ends",
 };
 const GRAVE = new Set(["dead_letter", "failed", "unreachable", "crash"]);
 const wordOf = (kind) => WORDS[kind] ?? String(kind).replaceAll("_", " ");
@@ -26,25 +31,7 @@ function Restart({ item, agent, run, pending, session }) {
   <//>`;
 }
 
-function Letter({ item, run, pending, session }) {
-  const [letter, setLetter] = useState(null);
-  const id = item.ref;
-  const look = () =>
-    letter ? setLetter(null) : run("look", () => session.do(async () => setLetter((await getMessage(id)) ?? { body: "" })));
-  const settle = (verb) => run(verb, () => session.do(() => settleDeadLetter(id, verb)));
-  return html`
-    ${letter && html`<${Passage} text=${letter.body} />`}
-    <div class="buttons">
-      <${Button} off=${pending} onPress=${() => settle("requeue")}>${pending === "requeue" ? "Requeueing…" : "Requeue"}<//>
-      <${SureButton} off=${pending} question="Discard for good?" onPress=${() => settle("discard")}>Discard<//>
-      <${Button} class="quiet" off=${pending} aria-expanded=${String(Boolean(letter))} onPress=${look}>
-        ${letter ? "Hide the message" : "Read the message"}
-      <//>
-    </div>
-  `;
-}
-
-const Item = still(({ item, agent, question, session }) => {
+const Item = still(({ item, agent, question, approval, session }) => {
   const [run, pending, error, forget] = useAction();
   const { id, kind, title, since, deadline } = item;
   const asks = kind === "question" && question?.status === "open";
@@ -57,20 +44,23 @@ const Item = still(({ item, agent, question, session }) => {
     </div>
     ${asks
       ? html`<${Question} question=${question} session=${session} />`
-      : html`<p class="item-title"><${Inline} text=${title} /></p>
-          ${deadline && html`<p class="small deadline"><${Age} at=${deadline} until=${true} /> left</p>`}`}
+      : approval
+        ? html`<${Approval} approval=${approval} session=${session} />`
+        : html`<p class="item-title"><${Inline} text=${title} /></p>
+            ${deadline && html`<p class="small deadline"><${Age} at=${deadline} until=${true} /> left</p>`}`}
     ${kind === "dead_letter" && Number.isInteger(item.ref) && html`<${Letter} item=${item} run=${run} pending=${pending} session=${session} />`}
+    ${kind === "hold" && item.agent && html`<div class="buttons"><${Button} off=${pending} onPress=${() => run("resume", () => session.do(() => act(item.agent, "resume")))}>${pending ? "Resuming…" : `Resume ${item.agent}`}<//></div>`}
     ${(stuck || kind === "crash") &&
     html`<div class="buttons">
       ${stuck && item.agent && html`<${Restart} item=${item} agent=${agent} run=${run} pending=${pending} session=${session} />`}
       ${kind === "crash" && html`<${Button} off=${pending} onPress=${() => run("dismiss", () => session.do(() => dismiss(id)))}>${pending ? "Dismissing…" : "Dismiss"}<//>`}
     </div>`}
-    ${kind === "needs_login" && item.agent && html`<div class="buttons"><a class="button" href=${pageOf(item.agent)}>Sign ${item.agent} in</a></div>`}
+    ${(kind === "needs_login" || kind === "login_expiry") && item.agent && html`<div class="buttons"><a class="button" href=${pageOf(item.agent)}>Sign ${item.agent} in</a></div>`}
     <${Problem} error=${error} onForget=${forget} />
   </li>`;
 });
 
-/** Properties: `items`, `questions` by id, `unread` mail, `agents` by name, `session`. */
+/** Properties: `items`, `questions` and `approvals` by id, `unread` mail, `agents` by name, `session`. */
 export class Waiting extends Component {
   #list = null;
 
@@ -86,7 +76,7 @@ export class Waiting extends Component {
     (next?.querySelector("input, button, textarea, a.button") ?? document.getElementById("waiting-title")).focus();
   }
 
-  render({ items, questions, unread, agents, session }) {
+  render({ items, questions, approvals, unread, agents, session }) {
     const sorted = [...items].sort((a, b) => String(a.since).localeCompare(String(b.since)));
     return html`<section class="waiting" aria-labelledby="waiting-title">
       <h2 id="waiting-title" tabindex="-1">Waiting for you ${items.length > 0 && html`<span class="count">${items.length}</span>`}</h2>
@@ -94,7 +84,7 @@ export class Waiting extends Component {
       <ul class="plain" ref=${(list) => (this.#list = list ?? this.#list)}>
         ${sorted.map(
           (item) =>
-            html`<${Item} key=${item.id} item=${item} agent=${agents[item.agent]} question=${item.kind === "question" ? questions[item.ref] : undefined} session=${session} />`,
+            html`<${Item} key=${item.id} item=${item} agent=${agents[item.agent]} question=${item.kind === "question" ? questions[item.ref] : undefined} approval=${item.kind === "approval" ? approvals[item.ref] : undefined} session=${session} />`,
         )}
       </ul>
       ${unread > 0 &&
