@@ -92,6 +92,21 @@ class OperatorInfo(Answer):
     pronouns: str | None = None
 
 
+class McpServerInfo(Answer):
+    """An MCP server of the agent's own: a program with its arguments and environment, or an address with its headers.
+
+    `${NAME}` in any of them stands for a variable of Claude's environment, so for a credential too.
+    """
+
+    command: str | None = None
+    args: list[str] = []
+    env: dict[str, str] = Field(default={}, repr=False)
+    url: str | None = None
+    headers: dict[str, str] = Field(default={}, repr=False)
+    allowed_tools: list[str] | None = None
+    """Which of its tools may be used; without a list, all."""
+
+
 class SelfInfo(Answer):
     """`GET /v1/self`: all that makes this agent this agent. A container's system holds nothing of it."""
 
@@ -104,6 +119,8 @@ class SelfInfo(Answer):
     tools: list[str] = []
     environment: dict[str, str] = {}
     keep_warm_seconds: float = 120
+    max_turn_minutes: float = 60
+    mcp_servers: dict[str, McpServerInfo] = {}
 
 
 class SendRequest(Request):

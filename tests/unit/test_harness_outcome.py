@@ -86,21 +86,21 @@ REFUSALS = [
 @pytest.mark.parametrize("facts", REFUSALS)
 def test_a_refused_login_is_tried_once_more(facts: dict[str, object]) -> None:
     verdict = ended(answered=True, is_error=True, login="file", **facts)
-    assert verdict.again
+    assert verdict.again == "login"
     assert verdict.park is None
 
 
 @pytest.mark.parametrize("facts", REFUSALS)
 def test_a_login_refused_twice_waits_for_another_one(facts: dict[str, object]) -> None:
-    verdict = ended(answered=True, is_error=True, login="file", retried=True, **facts)
-    assert (verdict.outcome, verdict.again) == ("returned", False)
+    verdict = ended(answered=True, is_error=True, login="file", tried=frozenset({"login"}), **facts)
+    assert (verdict.outcome, verdict.again) == ("returned", None)
     assert verdict.park
     assert (verdict.park.state, verdict.park.until) == ("needs_login", None)
     assert str(facts["text"]) in verdict.park.problem
 
 
 def test_a_refused_login_from_the_environment_is_tried_again_after_a_while() -> None:
-    verdict = failed("Invalid API key", status=401, login="environment", retried=True)
+    verdict = failed("Invalid API key", status=401, login="environment", tried=frozenset({"login"}))
     assert verdict.park
     assert verdict.park.state == "needs_login"
     assert verdict.park.until == NOW + timedelta(seconds=300)
@@ -123,6 +123,23 @@ def test_a_refused_model_is_the_agents_problem_and_keeps_the_message() -> None:
     assert verdict.park
     assert (verdict.park.state, verdict.park.until) == ("idle", NOW + timedelta(seconds=300))
     assert "selected model (x)" in verdict.park.problem
+
+
+@pytest.mark.parametrize(
+    "facts", [{"terminal_reason": "prompt_too_long", "text": "x"}, {"text": "Prompt is too long · 400"}]
+)
+def test_a_conversation_that_is_too_long_is_shortened_once_and_then_fails(facts: dict[str, object]) -> None:
+    assert ended(answered=True, is_error=True, status=400, **facts).again == "compact"
+    again = ended(answered=True, is_error=True, status=400, tried=frozenset({"compact"}), **facts)
+    assert (again.outcome, again.again, again.reason) == ("failed", None, facts["text"])
+
+
+@pytest.mark.parametrize(("minutes", "said"), [(60, "60 minutes"), (1, "1 minute "), (0.5, "0.5 minutes")])
+def test_a_turn_that_takes_too_long_fails_with_the_setting_as_its_reason(minutes: float, said: str) -> None:
+    verdict = ended(halt="overtime", fault=RuntimeError("gone"), minutes=minutes)
+    assert verdict.outcome == "failed"
+    assert f"longer than {said}".strip() in str(verdict.reason)
+    assert "maxTurnMinutes" in str(verdict.reason)
 
 
 @pytest.mark.parametrize("status", [400, 404, 500, None])

@@ -139,8 +139,7 @@ def test_messages_become_events() -> None:
         ("compact_boundary", {"compact_metadata": {"trigger": "auto", "pre_tokens": 9}}, ["compacted"]),
         ("compact_boundary", {}, ["compacted"]),
         ("api_retry", {"attempt": 1, "max_retries": 10, "error_status": None}, ["note"]),
-        ("init", {"mcp_servers": [{"name": "x", "status": "failed"}]}, ["note"]),
-        ("init", {"mcp_servers": [{"name": "x", "status": "connected"}]}, []),
+        ("init", {"mcp_servers": [{"name": "x", "status": "failed"}]}, []),
         ("status", {"status": "compacting"}, []),
     ],
 )

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 import claude_agent_sdk as sdk
 
 from hyperhive.errors import HiveError
+from hyperhive.harness.mcp_servers import SERVER, as_claude_wants, permissions
 from hyperhive.harness.prompts import system_prompt
-from hyperhive.harness.tools import SERVER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 BASE_TOOLS: Final = ("Bash", "Edit", "Glob", "Grep", "Read", "Write")
 #: Claude's own talk between agents; all talk goes through the hive.
 _NEVER: Final = ("SendMessage", "ListAgents")
+#: What an agent's environment may say otherwise: milliseconds that a turn waits for an MCP server which starts.
+_USUAL: Final = {"MCP_TIMEOUT": "30000"}
 _FIXED: Final = {
     "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",  # else one turn has several ends
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
@@ -50,6 +52,9 @@ class Launch:
     prompt: str
     tools: tuple[str, ...]
     environment: dict[str, str] = field(repr=False)
+    servers: dict[str, Any] = field(default_factory=dict, repr=False)
+    permissions: tuple[str, ...] = ()
+    """Rules for the tools of those MCP servers."""
 
     @property
     def prompt_digest(self) -> str:
@@ -66,12 +71,14 @@ def plan(me: SelfInfo, settings: Settings, credentials: Mapping[str, str], progr
         prompt=system_prompt(me, settings.state, settings.shared),
         tools=(*BASE_TOOLS, *dict.fromkeys(further)),
         environment=claude_environment(me, settings, credentials),
+        servers={name: as_claude_wants(server) for name, server in me.mcp_servers.items() if name != SERVER},
+        permissions=tuple(permissions(me.mcp_servers)),
     )
 
 
 def claude_environment(me: SelfInfo, settings: Settings, credentials: Mapping[str, str]) -> dict[str, str]:
     """What Claude's environment gets beside what the harness itself has."""
-    return {**me.environment, **credentials, **_FIXED, "CLAUDE_CONFIG_DIR": str(settings.claude_config)}
+    return {**_USUAL, **me.environment, **credentials, **_FIXED, "CLAUDE_CONFIG_DIR": str(settings.claude_config)}
 
 
 def options(
@@ -90,11 +97,11 @@ def options(
         system_prompt=launch.prompt,
         # Names without ToolSearch, so that nothing is deferred; a rule like `Bash(git *)` allows less than the tool.
         tools=list(dict.fromkeys(name.partition("(")[0] for name in launch.tools if not name.startswith("mcp__"))),
-        allowed_tools=[*launch.tools, f"mcp__{SERVER}"],
+        allowed_tools=[*launch.tools, f"mcp__{SERVER}", *launch.permissions],
         disallowed_tools=list(_NEVER),
         permission_mode="dontAsk",
         setting_sources=[],
-        mcp_servers={SERVER: hive_tools},
+        mcp_servers={**launch.servers, SERVER: hive_tools},
         env=launch.environment,
         stderr=stderr,
         max_buffer_size=_BUFFER,

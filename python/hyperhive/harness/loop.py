@@ -10,32 +10,25 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import claude_agent_sdk as sdk
-
 from hyperhive import wire
-from hyperhive.clock import utc_now
 from hyperhive.errors import HiveError
 from hyperhive.harness.hive import is_untaken, until_taken
 from hyperhive.harness.login import stored_login
-from hyperhive.harness.outcome import Park, TurnEnd, Verdict, judge
+from hyperhive.harness.outcome import too_long
 from hyperhive.harness.prompts import wake_prompt
-from hyperhive.harness.turn import Turn
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
-    from datetime import datetime
+    from collections.abc import Awaitable, Coroutine
 
-    from hyperhive.clock import Clock
+    from hyperhive.harness.compaction import Compaction
     from hyperhive.harness.control import Control
-    from hyperhive.harness.events import Events
     from hyperhive.harness.hive import HiveClient
-    from hyperhive.harness.means import Means
-    from hyperhive.harness.reporter import Reporter
-    from hyperhive.harness.session import Session
+    from hyperhive.harness.outcome import Park, Remedy, Verdict
+    from hyperhive.harness.runner import Runner
     from hyperhive.harness.settings import Settings
+    from hyperhive.harness.turn import Turn
 
 _T = TypeVar("_T")
 
@@ -51,30 +44,24 @@ class TurnLoop:
         settings: directories, waits, the instance.
         hive: gives messages and takes outcomes.
         control: knows whether to stop, and is told which turn runs.
-        session: where turns run.
-        events: take what happens.
-        reporter: takes the state.
-        means: knows what a turn needs.
+        runner: runs them.
+        compaction: keeps the conversation short enough.
         turns: the number of the agent's last turn.
-        clock: the time.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917 - it joins all parts of the harness
+    def __init__(  # noqa: PLR0913 - it joins all parts of the harness
         self,
         settings: Settings,
         hive: HiveClient,
         control: Control,
-        session: Session,
-        events: Events,
-        reporter: Reporter,
+        runner: Runner,
+        compaction: Compaction,
         *,
-        means: Means,
         turns: int,
-        clock: Clock = utc_now,
     ) -> None:
         self._settings, self._timings, self._hive, self._control = settings, settings.timings, hive, control
-        self._session, self._events, self._reporter = session, events, reporter
-        self._means, self._turns, self._clock = means, turns, clock
+        self._runner, self._compaction, self._turns = runner, compaction, turns
+        self._session, self._reporter, self._means = runner.session, runner.reporter, runner.means
 
     async def run(self) -> None:
         """Serve until the control says stop; the running turn then ends within its grace."""
@@ -140,83 +127,71 @@ class TurnLoop:
             await asyncio.wait(both)
 
     async def _serve(self, delivery: wire.Delivery, unread: int) -> None:
-        """One message, from here to its outcome."""
+        """One message, from here to its outcome, and what the conversation needs behind it."""
         # What the operator asked for between two turns, a compaction for example, ends first.
         async with self._control.quiet:
-            park = await self._one_turn(delivery, unread)
+            verdict, usage = await self._one_turn(delivery, unread)
+            park = verdict.park
+            clean = verdict.outcome == "settled" and not self._control.stopping.is_set()
+            if clean and self._compaction.level.due(usage.context_tokens, usage.context_window):
+                self._turns += 1
+                park = await self._compaction.keep_small(self._turns)
         if park:
             await self._rest(park)
 
-    async def _one_turn(self, delivery: wire.Delivery, unread: int) -> Park | None:
-        began = self._clock()
+    async def _one_turn(self, delivery: wire.Delivery, unread: int) -> tuple[Verdict, wire.Usage]:
+        began = self._runner.clock()
         self._turns += 1
-        turn = Turn(
-            number=self._turns,
-            holding=[delivery.id],
-            session=self._session,
-            emit=self._emitter(self._turns),
-            compacting=lambda yes: self._reporter.enter("compacting" if yes else "thinking"),
-            patience=self._timings.interrupt,
-        )
+        turn = self._runner.turn(self._turns, [delivery.id])
         self._control.begin(turn)
         self._reporter.enter("thinking")
         start = {"from": delivery.from_, "body": delivery.body, "unread": unread, "id": delivery.id}
-        self._events.emit("turn_start", turn.number, **start, redelivered=delivery.redelivered)
-        verdict = await self._attempt(turn, delivery, unread)
-        verdict = self._close_turn(turn, verdict, began)
+        turn.emit("turn_start", {**start, "redelivered": delivery.redelivered})
+        with turn.bounded():
+            verdict = await self._attempt(turn, delivery, unread)
+        self._runner.conclude(turn, verdict, began, verdict.outcome)
         await self._settle(turn, verdict)
         self._control.end()
-        return verdict.park
-
-    def _emitter(self, number: int) -> Callable[[wire.EventKind, dict[str, Any]], None]:
-        def emit(kind: wire.EventKind, data: dict[str, Any]) -> None:
-            self._events.emit(kind, number, **data)
-
-        return emit
+        return verdict, turn.usage
 
     async def _attempt(self, turn: Turn, delivery: wire.Delivery, unread: int) -> Verdict:
-        """Run the turn, twice if the login is refused the first time."""
+        """Run the turn; once more if the login was refused, or the conversation had to be shortened first."""
 
         def prompt(news: str | None) -> str:
             return wake_prompt(delivery, unread, news)
 
-        end = await self._run(turn, prompt, retried=False)
-        verdict = judge(end, self._clock(), self._timings)
-        if verdict.again:
-            turn.emit("note", {"text": f"the login was refused ({verdict.reason}); once more with a new process"})
-            await self._session.close()
-            end = await self._run(turn, prompt, retried=True)
-            verdict = judge(end, self._clock(), self._timings)
-        if end.fault:
-            # Whatever state the process is in, the next turn gets a new one.
-            await self._session.kill()
+        tried: frozenset[Remedy] = frozenset()
+        while True:
+            end = await self._runner.attempt(turn, prompt, tried=tried)
+            verdict = self._runner.judge(end)
+            if verdict.again == "login":
+                turn.emit("note", {"text": f"the login was refused ({verdict.reason}); once more with a new process"})
+                await self._session.close()
+            elif verdict.again == "compact":
+                turn.emit("note", {"text": f"{verdict.reason}; once more with a shorter conversation"})
+                if other := await self._shorten(turn):
+                    return other
+            else:
+                break
+            tried |= {verdict.again}
+        if too_long(end):
+            await self._give_up_conversation(turn)
         return verdict
 
-    async def _run(self, turn: Turn, prompt: Callable[[str | None], str], *, retried: bool) -> TurnEnd:
-        try:
-            end = await turn.run(await self._means.launch(), prompt)
-        except (HiveError, sdk.ClaudeSDKError, OSError) as error:
-            return TurnEnd(fault=error, halt=turn.halted, stderr=tuple(self._session.stderr))
-        except Exception as error:  # noqa: BLE001 - a fault of ours costs this turn, not the agent
-            _log.exception("the turn failed for a reason of the harness")
-            return TurnEnd(fault=error, halt=turn.halted, stderr=tuple(self._session.stderr))
-        me = self._means.me
-        return replace(end, retried=retried, login=self._means.login(me) if me else None)
+    async def _shorten(self, turn: Turn) -> Verdict | None:
+        """Shorten the conversation in the middle of a turn; the verdict, should the turn have ended over that."""
+        self._reporter.enter("compacting")
+        end = await self._runner.attempt(turn, lambda _news: "/compact", command=True)
+        self._reporter.enter("thinking")
+        verdict = self._runner.judge(end)
+        return verdict if turn.halted or verdict.park else None
 
-    def _close_turn(self, turn: Turn, verdict: Verdict, began: datetime) -> Verdict:
-        """Say how the turn ended, to whoever looks."""
-        ended = self._clock()
-        reason = self._events.redactor.clear(verdict.reason)
-        ok = verdict.outcome == "settled"
-        duration = round((ended - began).total_seconds() * 1000)
-        note = reason.splitlines()[0] if reason else None
-        used = turn.usage.model_dump(by_alias=True)
-        self._events.emit(
-            "turn_end", turn.number, ok=ok, note=note, usage=used, durationMs=duration, outcome=verdict.outcome
-        )
-        last = wire.LastTurn(ended_at=ended, ok=ok, duration_ms=duration, note=note)
-        self._reporter.tell(last_turn=last, usage=turn.usage, session_id=self._session.session_id)
-        return replace(verdict, reason=reason)
+    async def _give_up_conversation(self, turn: Turn) -> None:
+        """It is too long, and shortening it did not help: the next try begins another one."""
+        reason = "it had grown too long, and could not be shortened"
+        with suppress(OSError):
+            await self._session.forget(reason)
+            turn.emit("session_new", {"reason": reason})
 
     async def _settle(self, turn: Turn, verdict: Verdict) -> None:
         """Give the outcome to the hive, however long it takes; a stop bounds it."""
@@ -234,11 +209,11 @@ class TurnLoop:
 
     async def _rest(self, park: Park) -> None:
         """Take nothing until the time of `park`, or until the login or the model changes."""
-        self._reporter.enter(park.state, self._events.redactor.clear(park.problem), park.until, park.scope)
+        self._reporter.enter(park.state, park.problem, park.until, park.scope)
         await self._ask_again()
         before, looks = self._means.facts(), 0
         while not self._control.stopping.is_set() and self._means.facts() == before:
-            left = (park.until - self._clock()).total_seconds() if park.until else self._timings.login_look
+            left = (park.until - self._runner.clock()).total_seconds() if park.until else self._timings.login_look
             if left <= 0:
                 break
             await self._sleep(min(left, self._timings.login_look))

@@ -16,17 +16,21 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from hyperhive.clock import utc_now
 from hyperhive.errors import HiveError
 from hyperhive.harness.commands import Commands, Work
+from hyperhive.harness.compaction import Compaction
 from hyperhive.harness.control import Control
 from hyperhive.harness.events import Events
 from hyperhive.harness.hive import HiveClient
 from hyperhive.harness.launch import Abilities, find_claude
 from hyperhive.harness.loop import TurnLoop
+from hyperhive.harness.mcp_servers import McpServers
 from hyperhive.harness.means import Means
 from hyperhive.harness.model_choice import ModelChoice
 from hyperhive.harness.record import Record
 from hyperhive.harness.reporter import Reporter
+from hyperhive.harness.runner import Runner
 from hyperhive.harness.session import Session
 from hyperhive.harness.settings import OWN_VARIABLES, Settings
 from hyperhive.harness.sign_in import SignIn
@@ -63,9 +67,20 @@ async def run(
         abilities = Abilities()
         session = Session(settings, tools.server, _stderr(events, control), abilities)
         means = Means(settings, hive, reporter, events.redactor, models, find)
-        loop = TurnLoop(settings, hive, control, session, events, reporter, means=means, turns=turns)
+        servers = McpServers(session.mcp_status, events, reporter)
+        runner = Runner(
+            session=session,
+            events=events,
+            reporter=reporter,
+            means=means,
+            servers=servers,
+            timings=settings.timings,
+            clock=utc_now,
+        )
+        compaction = Compaction(control, runner)
+        loop = TurnLoop(settings, hive, control, runner, compaction, turns=turns)
         sign_in = SignIn(settings, lambda report: reporter.tell(login=report), means.for_sign_in)
-        upkeep = Upkeep(control, session, events, reporter, means, settings.timings.interrupt)
+        upkeep = Upkeep(control, session, events, reporter, means, compaction)
         further = _further(sign_in, upkeep)
         commands = Commands(
             hive, control, settings.timings, reporter.repeat, instance=settings.instance, further=further
@@ -81,11 +96,13 @@ async def run(
                 ]
                 await loop.run()
                 await sign_in.close()
+                await servers.close()
                 await _flush(commands, reporter, events, settings.timings.flush)
                 for helper in helpers:
                     helper.cancel()
         finally:
             await sign_in.close()
+            await servers.close()
             await events.close()
 
 

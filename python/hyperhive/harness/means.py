@@ -7,12 +7,13 @@ hive said last is kept, so that a turn can run while it is away.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from hyperhive.errors import HiveError
 from hyperhive.harness.account import account_digest, login_expiry
 from hyperhive.harness.launch import claude_environment, plan
 from hyperhive.harness.login import LOGIN_VARIABLES, login_marks, login_source, read_credentials
+from hyperhive.harness.mcp_servers import secrets_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from hyperhive.harness.reporter import Reporter
     from hyperhive.harness.settings import Settings
     from hyperhive.wire import SelfInfo
+
+#: Minutes of a turn before the hive ever said how many.
+_MINUTES: Final = 60.0
 
 
 class Means:
@@ -79,6 +83,11 @@ class Means:
         """The model of the next turn."""
         return self._models.now(me.model)
 
+    @property
+    def minutes(self) -> float:
+        """How long a turn may take."""
+        return self.me.max_turn_minutes if self.me else _MINUTES
+
     async def choose_model(self, model: str) -> str:
         """Use another model from the next turn on.
 
@@ -101,7 +110,8 @@ class Means:
     def _read(self) -> tuple[object, ...]:
         """Take the credentials in; returns what differs after any change of the login."""
         self._credentials = read_credentials(self._settings.credentials)
-        self._redactor.know(self._credentials)
+        servers = secrets_of(self.me.mcp_servers) if self.me else {}
+        self._redactor.know({**self._credentials, **servers})
         environment = self.environment(self.me) if self.me else {}
         return (login_marks(self._settings), *(environment.get(name) for name in LOGIN_VARIABLES))
 

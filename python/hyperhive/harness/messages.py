@@ -66,10 +66,6 @@ def system_events(subtype: str, data: dict[str, Any]) -> list[Shown]:
         status = data.get("error_status") or "no connection"
         text = f"the API answered {status}; try {data.get('attempt')} of {data.get('max_retries')} failed"
         return [Shown("note", {"text": text})]
-    if subtype == "init":
-        servers = data.get("mcp_servers") or []
-        broken = [str(one.get("name")) for one in servers if isinstance(one, dict) and one.get("status") == "failed"]
-        return [Shown("note", {"text": f"MCP servers that did not start: {', '.join(broken)}"})] if broken else []
     return []
 
 

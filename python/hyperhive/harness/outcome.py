@@ -26,8 +26,11 @@ _REASON: Final = 3900
 #: A reset further away than this is a mistake or a mischief, not a time to wait for.
 _LONGEST_LIMIT: Final = timedelta(days=8)
 
-Halt = Literal["cancel", "stop"]
-"""Why a turn was made to end: the operator's cancel, or the harness is stopping."""
+Halt = Literal["cancel", "stop", "overtime"]
+"""Why a turn was made to end: the operator's cancel, the harness is stopping, it took longer than it may."""
+
+Remedy = Literal["login", "compact"]
+"""What is done before the same turn is tried once more: read the login anew, shorten the conversation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +51,10 @@ class TurnEnd:
     halt: Halt | None = None
     fault: BaseException | None = None
     stderr: tuple[str, ...] = ()
-    retried: bool = False
-    """This was the second try after a refused login."""
+    tried: frozenset[Remedy] = frozenset()
+    """What was done already before this try."""
+    minutes: float | None = None
+    """What the turn may take."""
     login: Literal["environment", "file"] | None = None
     """Where the login came from that this turn used."""
 
@@ -67,12 +72,12 @@ class Park:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """The outcome, why, and what comes next: go on, park, or try the same turn once more."""
+    """The outcome, why, and what comes next: go on, park, or apply a remedy and try the same turn once more."""
 
     outcome: OutcomeKind
     reason: str | None = None
     park: Park | None = None
-    again: bool = False
+    again: Remedy | None = None
 
 
 def _well(end: TurnEnd) -> bool:
@@ -89,6 +94,11 @@ def _limited(end: TurnEnd) -> bool:
 
 def _overloaded(end: TurnEnd) -> bool:
     return end.status == 529 or (end.is_error and bool(re.search(r"\b529\b|overloaded_error", end.text)))  # noqa: PLR2004
+
+
+def too_long(end: TurnEnd) -> bool:
+    """Whether the model could not take the conversation, because it has grown too long."""
+    return end.terminal_reason == "prompt_too_long" or (end.is_error and end.text.startswith("Prompt is too long"))
 
 
 def _no_claude(end: TurnEnd) -> bool:
@@ -108,8 +118,8 @@ def _stopped(_end: TurnEnd, _now: datetime, _timings: Timings) -> Verdict:
 
 
 def _rest_until_login(end: TurnEnd, now: datetime, timings: Timings) -> Verdict:
-    if not end.retried:
-        return Verdict(outcome="returned", reason=_what(end), again=True)
+    if "login" not in end.tried:
+        return Verdict(outcome="returned", reason=_what(end), again="login")
     if end.login == "environment":
         problem = f"The login from the agent's environment or credentials was refused: {_what(end)}. It is tried again"
         park = Park(state="needs_login", problem=problem, until=now + timedelta(seconds=timings.login_retry))
@@ -143,6 +153,17 @@ def _look_again(end: TurnEnd, now: datetime, timings: Timings) -> Verdict:
     return Verdict(outcome="returned", reason=_what(end), park=Park(state="idle", problem=_what(end), until=until))
 
 
+def _overtime(end: TurnEnd, _now: datetime, _timings: Timings) -> Verdict:
+    limit = f"{end.minutes:g} minute{'' if end.minutes == 1 else 's'}" if end.minutes else "its time"
+    return Verdict(outcome="failed", reason=f"the turn took longer than {limit} (maxTurnMinutes) and was interrupted")
+
+
+def _shorten(end: TurnEnd, now: datetime, timings: Timings) -> Verdict:
+    if "compact" in end.tried:
+        return _failed(end, now, timings)
+    return Verdict(outcome="failed", reason=_what(end), again="compact")
+
+
 def _failed(end: TurnEnd, _now: datetime, _timings: Timings) -> Verdict:
     lines = [_what(end), *end.stderr[-STDERR_LINES:]]
     return Verdict(outcome="failed", reason="\n".join(lines)[:_REASON])
@@ -153,12 +174,14 @@ RULES: Final[tuple[tuple[Callable[[TurnEnd], bool], Callable[[TurnEnd, datetime,
     (_well, _settled),
     (lambda end: end.halt == "cancel", _cancelled),
     (lambda end: end.halt == "stop", _stopped),
+    (lambda end: end.halt == "overtime", _overtime),
     (_no_claude, _look_again),
     (_limited, _rest_until_reset),
     (lambda end: end.error == "billing_error", _rest_until_reset),
     (_overloaded, _rest_a_little),
     (lambda end: end.error == "model_not_found", _rest_until_other_model),
     (_refused_login, _rest_until_login),
+    (too_long, _shorten),
     (lambda _end: True, _failed),
 )
 

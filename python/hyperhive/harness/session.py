@@ -20,6 +20,7 @@ from claude_agent_sdk._errors import MessageParseError
 
 from hyperhive.harness import processes, session_file
 from hyperhive.harness.launch import Abilities, Launch, options
+from hyperhive.harness.meter import Spent, Tokens, spent, tokens_of, total_of
 from hyperhive.harness.outcome import STDERR_LINES
 from hyperhive.harness.session_file import Remembered
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from hyperhive.harness.settings import Settings
 
-#: Failures to resume after which the conversation is given up, whatever the reason.
+#: Tries to resume after which a new conversation is tried, whatever the reason.
 _TRIES: Final = 2
 #: Seconds that claude gets to end by itself.
 _TERMINATE: Final = 2.0
@@ -63,8 +64,8 @@ class Session:
         self._client: sdk.ClaudeSDKClient | None = None
         self._launch: Launch | None = None
         self._reader: asyncio.Task[None] | None = None
-        self._failures = 0
         self._news: str | None = None
+        self._price = 0.0
 
     @property
     def session_id(self) -> str | None:
@@ -88,15 +89,12 @@ class Session:
             return None
         fresh_prompt = await self._abilities.fresh_prompt(launch.program)
         extra = self._abilities.arguments(fresh_prompt=fresh_prompt)
-        news = None
         if self._remembered and not fresh_prompt and self._remembered.prompt not in {None, launch.prompt_digest}:
-            news = "its instructions changed"
-            self._remembered = None
+            return await self._begin(launch, extra, "its instructions changed")
         if self._remembered:
-            news = await self._resume(launch, extra, self._remembered.session_id)
-        if not self._client:
-            await self._connect(launch, session_id=str(uuid.uuid4()), extra_args=extra)
-        return news
+            reason = await self._resume(launch, extra, self._remembered.session_id)
+            return await self._begin(launch, extra, reason) if reason else None
+        return await self._begin(launch, extra)
 
     async def ask(self, prompt: str, name: str, *, command: bool = False) -> None:
         """Write a prompt; `name` is a UUID that the result may refer to; a `command` is one of Claude's own."""
@@ -120,18 +118,24 @@ class Session:
         """Claude said which session it is in: from now on that is the one to resume."""
         valid = session_file.valid_id(session_id)
         if valid and valid != self.session_id and self._launch:
-            self._remember(Remembered(valid, 0.0, self._launch.prompt_digest))
+            self._remember(Remembered(valid, 0.0, self._launch.prompt_digest, Tokens()))
 
-    def spent(self, total: float | None) -> float:
-        """Take in the running total of the session's cost; returns what was added since the last time."""
-        if total is None or not self._remembered:
-            return 0.0
-        before = self._remembered.cost
-        if total != before:
-            self._remember(replace(self._remembered, cost=total))
-        if before is None:
-            return 0.0
-        return total - before if total >= before else total
+    def spent(self, result: sdk.ResultMessage) -> Spent:
+        """Take in the running totals of a result; returns what was added since the last one."""
+        now = total_of(result.total_cost_usd, getattr(result, "model_usage", None))
+        turn = tokens_of(result.usage)
+        if not self._remembered:
+            return Spent(0.0, turn)
+        used = spent(self._remembered.total, now, turn)
+        if now != self._remembered.total:
+            self._remember(replace(self._remembered, cost=now.cost, tokens=now.tokens))
+        if used.cost and used.tokens.weight:
+            self._price = used.cost / used.tokens.weight
+        return used
+
+    def estimate(self, tokens: Tokens) -> Spent:
+        """What a turn without a result has cost, by the price of the last one with one; no total says it."""
+        return Spent(tokens.weight * self._price, tokens)
 
     async def forget(self, reason: str) -> None:
         """End the process and give the conversation up; the next prompt says why. Not during a turn.
@@ -143,15 +147,26 @@ class Session:
         await self.close()
         self._remembered, self._news = None, reason
 
-    def take_news(self) -> str | None:
-        """Why the conversation was given up since the last prompt."""
-        news, self._news = self._news, None
-        return news
+    @property
+    def news(self) -> str | None:
+        """Why the conversation began anew, until Claude has heard it."""
+        return self._news
+
+    def heard(self) -> None:
+        """Claude has answered a prompt that said the news."""
+        self._news = None
 
     async def interrupt(self) -> None:
         """Ask claude to end the running turn; it stays usable."""
         if self._client:
             await self._client.interrupt()
+
+    async def mcp_status(self) -> list[dict[str, Any]]:
+        """What `claude` says of its MCP servers: `name`, `status`, `tools` and `error` of each."""
+        if not self._client:
+            return []
+        found: Any = (await self._client.get_mcp_status()).get("mcpServers")
+        return found if isinstance(found, list) else []
 
     async def close(self) -> None:
         """End the process gently; the conversation stays. Not during a turn: `interrupt` first."""
@@ -175,23 +190,31 @@ class Session:
         await self.close()
 
     async def _resume(self, launch: Launch, extra: dict[str, str | None], session_id: str) -> str | None:
-        try:
-            await self._connect(launch, resume=session_id, extra_args=extra)
-        except sdk.ClaudeSDKError as error:
-            self._failures += 1
-            unknown = any("No conversation found" in line for line in (str(error), *self.stderr))
-            if not unknown and self._failures < _TRIES:
-                raise
-            self._remembered = None
-            return "it is not there any more" if unknown else f"it could not be resumed: {error}"[:300]
+        """Go on with the conversation; returns why that is not possible."""
+        for left in reversed(range(_TRIES)):
+            try:
+                await self._connect(launch, resume=session_id, extra_args=extra)
+            except sdk.ClaudeSDKError as error:
+                said = (str(error), *self.stderr)
+                if any("No conversation found" in line for line in said):
+                    return "it is not there any more"
+                if not left or any("Failed to resume" in line for line in said):
+                    return f"it could not be resumed: {error}"[:300]
+            else:
+                break
         return None
+
+    async def _begin(self, launch: Launch, extra: dict[str, str | None], reason: str | None = None) -> str | None:
+        """Begin a conversation; the one before is given up only now, when it is seen that `claude` itself works."""
+        await self._connect(launch, session_id=str(uuid.uuid4()), extra_args=extra)
+        self._remembered, self._news = None, reason or self._news
+        return reason
 
     async def _connect(self, launch: Launch, **session: Any) -> None:  # noqa: ANN401 - options of the SDK
         self.stderr.clear()
         chosen = options(launch, self._settings, self._make_tools(), self._line, **session)
         client = sdk.ClaudeSDKClient(chosen)
         await client.connect()
-        self._failures = 0
         self._client, self._launch = client, launch
         self._reader = asyncio.create_task(self._read(client), name="claude-reader")
 

@@ -12,20 +12,28 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from hyperhive.harness import state_files
+from hyperhive.harness.meter import Tokens, Total
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 FILE: Final = "hyperhive-session"
+_MOST: Final = 2**53
 
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """One session: its id, what it has cost so far, and the system prompt it began with (a digest)."""
+    """One session: its id, what it has cost so far, the prompt it began with (a digest), and the tokens it used."""
 
     session_id: str
     cost: float | None = None
     prompt: str | None = None
+    tokens: Tokens | None = None
+
+    @property
+    def total(self) -> Total:
+        """What it has used so far."""
+        return Total(self.cost, self.tokens)
 
 
 def load(directory: Path) -> Remembered | None:
@@ -70,4 +78,11 @@ def _checked(content: dict[str, Any]) -> Remembered | None:
         return None
     if not isinstance(cost, (int, float)) or isinstance(cost, bool) or not math.isfinite(cost) or cost < 0:
         cost = None
-    return Remembered(session_id, cost, prompt if isinstance(prompt, str) else None)
+    return Remembered(session_id, cost, prompt if isinstance(prompt, str) else None, _tokens(content.get("tokens")))
+
+
+def _tokens(value: object) -> Tokens | None:
+    if not isinstance(value, list) or len(value) != len(Tokens()):
+        return None
+    right = all(isinstance(count, int) and not isinstance(count, bool) and 0 <= count < _MOST for count in value)
+    return Tokens(*value) if right else None

@@ -17,6 +17,7 @@ from hyperhive import wire
 from hyperhive.errors import HiveError
 from hyperhive.harness.asking import ANSWER, ASK, ASK_OPERATOR, ask_request, asked_text
 from hyperhive.harness.hive import is_passing
+from hyperhive.harness.mcp_servers import SERVER
 from hyperhive.harness.prompts import inbox_text
 
 if TYPE_CHECKING:
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-#: The name under which Claude knows the server: its tools are `mcp__hyperhive__send` and so on.
-SERVER: Final = "hyperhive"
 _STATUS: Final = 500
 
 
@@ -91,6 +90,8 @@ class HiveTools:
             raise HiveError(
                 "wrong_state", "there is no turn that messages could join", "End your turn; they will wake you"
             )
+        if not turn.takes_messages:
+            raise HiveError("wrong_state", "this turn is for your notes; what waits for you stays", "End your turn")
         wait = min(max(float(arguments.get("wait_seconds") or 0), 0), wire.MAX_WAIT)
         most = min(max(int(arguments.get("max") or 1), 1), wire.MAX_BATCH)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 import claude_agent_sdk as sdk
 
 from hyperhive.harness.messages import Translator
+from hyperhive.harness.meter import Tokens, add, combined, tokens_of
 from hyperhive.harness.outcome import Halt, TurnEnd
 from hyperhive.harness.session import Ended, Session
 from hyperhive.wire import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from hyperhive.harness.launch import Launch
     from hyperhive.wire import EventKind
@@ -37,6 +38,8 @@ class _Seen:
     error: str | None = None
     context: int | None = None
     model: str | None = None
+    parts: dict[str, Tokens] = field(default_factory=dict)
+    """What each response used, as far as it was said at its beginning."""
     rate_limited: bool = False
     resets_at: datetime | None = None
 
@@ -47,7 +50,7 @@ class Turn:
 
     Args:
         number: counts the agent's turns; None for what is no turn of the agent, a compaction.
-        holding: ids of the messages that this turn covers, the waking one first.
+        holding: ids of the messages that this turn covers, the waking one first; none where nobody's message woke it.
         session: where it runs.
         emit: takes its events.
         compacting: told when Claude begins and ends to compact.
@@ -60,6 +63,10 @@ class Turn:
     emit: Callable[[EventKind, dict[str, Any]], None]
     compacting: Callable[[bool], None]
     patience: float
+    takes_messages: bool = True
+    """Whether what the recv tool takes may join it."""
+    servers: Callable[[object], None] = lambda _servers: None
+    """Told what claude says of its MCP servers."""
     halted: Halt | None = None
     usage: Usage = field(default_factory=Usage)
     over: asyncio.Event = field(default_factory=asyncio.Event)
@@ -67,6 +74,8 @@ class Turn:
     """What became of a cancel, once `over`."""
     compacted: bool = False
     """Whether Claude shortened its conversation."""
+    _since: float = 0.0
+    _timer: asyncio.TimerHandle | None = None
     _halting: asyncio.Event = field(default_factory=asyncio.Event)
     _asked: str | None = None
     _seen: _Seen = field(default_factory=_Seen)
@@ -77,6 +86,22 @@ class Turn:
         """End the turn early; the first reason counts."""
         self.halted = self.halted or why
         self._halting.set()
+
+    @contextmanager
+    def bounded(self) -> Iterator[None]:
+        """Around all that is one turn: what `limit` says counts from here, and ends here."""
+        self._since = asyncio.get_running_loop().time()
+        try:
+            yield
+        finally:
+            if self._timer:
+                self._timer.cancel()
+
+    def limit(self, minutes: float) -> None:
+        """Halt it should it not be over so many minutes after it began."""
+        if self._timer:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_at(self._since + minutes * 60, self.halt, "overtime")
 
     async def run(self, launch: Launch, prompt: Callable[[str | None], str], *, command: bool = False) -> TurnEnd:
         """Run the turn to its end, however that comes.
@@ -109,10 +134,13 @@ class Turn:
         if news:
             self.emit("session_new", {"reason": news})
         self._asked = str(uuid.uuid4())
-        await self.session.ask(prompt(news or self.session.take_news()), self._asked, command=command)
+        await self.session.ask(prompt(self.session.news), self._asked, command=command)
         if self._result is None:
             raise AssertionError
-        return await self._result
+        result = await self._result
+        if self.takes_messages and not command and not result.is_error:
+            self.session.heard()
+        return result
 
     async def _interrupt(self, work: asyncio.Task[sdk.ResultMessage]) -> None:
         """Make the running work end, gently if that goes."""
@@ -162,13 +190,8 @@ class Turn:
 
     def _look(self, message: object) -> None:
         """Take from a message what the end will need."""
-        if isinstance(message, sdk.AssistantMessage) and not message.parent_tool_use_id:
-            self._seen.error = message.error or self._seen.error
-            used = message.usage or {}
-            parts = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens")
-            self._seen.context = sum(used.get(part) or 0 for part in parts) or self._seen.context
-            # What claude says in the place of a model that could not answer has a name that is none.
-            self._seen.model = self._seen.model if message.model.startswith("<") else message.model
+        if isinstance(message, sdk.AssistantMessage):
+            self._listen(message)
         elif isinstance(message, sdk.RateLimitEvent) and message.rate_limit_info.status == "rejected":
             self._seen.rate_limited = True
             with suppress(TypeError, ValueError, OverflowError):
@@ -176,6 +199,7 @@ class Turn:
         elif isinstance(message, sdk.SystemMessage):
             if message.subtype == "init":
                 self.session.begun(message.data.get("session_id"))
+                self.servers(message.data.get("mcp_servers"))
             elif message.subtype == "status":
                 self.compacting(message.data.get("status") == "compacting")
             elif message.subtype == "compact_boundary":
@@ -183,21 +207,31 @@ class Turn:
                 self.compacted = True
                 self._seen.context = (message.data.get("compact_metadata") or {}).get("post_tokens")
 
+    def _listen(self, message: sdk.AssistantMessage) -> None:
+        """Claude or one of its subagents speaks."""
+        tokens = tokens_of(message.usage)
+        self._seen.parts[getattr(message, "message_id", None) or str(len(self._seen.parts))] = tokens
+        if message.parent_tool_use_id:
+            return
+        self._seen.error = message.error or self._seen.error
+        # What claude says in the place of a model that could not answer has a model's name that is none, and no tokens.
+        if not message.model.startswith("<"):
+            self._seen.model = message.model
+            self._seen.context = sum(tokens) or self._seen.context
+
     def _count(self, result: sdk.ResultMessage) -> None:
-        used = result.usage or {}
-        self.usage.input_tokens += used.get("input_tokens") or 0
-        self.usage.output_tokens += used.get("output_tokens") or 0
-        self.usage.cache_read_tokens += used.get("cache_read_input_tokens") or 0
-        self.usage.cache_write_tokens += used.get("cache_creation_input_tokens") or 0
-        self.usage.cost_usd += self.session.spent(result.total_cost_usd)
+        add(self.usage, self.session.spent(result))
+        self._seen.parts.clear()
         self.usage.model = self._seen.model or self.usage.model
-        self.usage.context_tokens = self._seen.context
+        self.usage.context_tokens = self._seen.context or self.usage.context_tokens
         self.usage.context_window = _window(result, self._seen.model) or self.usage.context_window
 
     def _end(self, work: asyncio.Task[sdk.ResultMessage]) -> TurnEnd:
         seen, stderr = self._seen, tuple(self.session.stderr)
         fault = asyncio.CancelledError("the turn was ended") if work.cancelled() else work.exception()
         if fault:
+            add(self.usage, self.session.estimate(combined(seen.parts.values())))
+            self.usage.model = seen.model or self.usage.model
             return TurnEnd(fault=fault, halt=self.halted, stderr=stderr, rate_limited=seen.rate_limited)
         result = work.result()
         return TurnEnd(

@@ -1,7 +1,6 @@
 """What the operator asks for between two turns: another model, a shorter conversation, a new one.
 
-A compaction is Claude's own `/compact` on the agent's session, run like a turn: it can be cancelled, a stop gives it
-its grace, and its cost counts. While one runs no turn begins, and what needs the session is refused while a turn runs.
+While one of these is carried out no turn begins, and what needs the session is refused while a turn runs.
 """
 
 from __future__ import annotations
@@ -10,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from hyperhive import wire
 from hyperhive.errors import HiveError
-from hyperhive.harness.turn import Turn
+from hyperhive.harness.compaction import why_not
 
 if TYPE_CHECKING:
+    from hyperhive.harness.compaction import Compaction
     from hyperhive.harness.control import Control
     from hyperhive.harness.events import Events
     from hyperhive.harness.means import Means
     from hyperhive.harness.outcome import TurnEnd
     from hyperhive.harness.reporter import Reporter
     from hyperhive.harness.session import Session
+    from hyperhive.harness.turn import Turn
 
 
 class Upkeep:
@@ -29,15 +30,21 @@ class Upkeep:
         session: is compacted or given up.
         events: take what happens.
         reporter: takes the state.
-        means: knows how Claude is started.
-        patience: seconds that an interrupt has to take effect.
+        means: knows the model.
+        compaction: shortens the conversation.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - that is what it takes
-        self, control: Control, session: Session, events: Events, reporter: Reporter, means: Means, patience: float
+        self,
+        control: Control,
+        session: Session,
+        events: Events,
+        reporter: Reporter,
+        means: Means,
+        compaction: Compaction,
     ) -> None:
         self._control, self._session, self._events, self._reporter = control, session, events, reporter
-        self._means, self._patience = means, patience
+        self._means, self._compaction = means, compaction
 
     async def model(self, args: dict[str, Any]) -> dict[str, Any]:
         """Use another model from the next turn on.
@@ -65,35 +72,12 @@ class Upkeep:
         async with self._control.quiet:
             warm = self._session.warm
             try:
-                turn, end = await self._compaction()
+                turn, end = await self._compaction.run()
                 _conclude(turn, end)
             finally:
+                self._reporter.enter("idle")
                 if not warm:
                     await self._session.close()
-
-    async def _compaction(self) -> tuple[Turn, TurnEnd]:
-        turn = Turn(
-            number=None,
-            holding=[],
-            session=self._session,
-            emit=lambda kind, data: self._events.emit(kind, None, **data),
-            compacting=lambda _yes: None,
-            patience=self._patience,
-        )
-        self._control.begin(turn)
-        self._reporter.enter("compacting")
-        try:
-            end = await turn.run(await self._means.launch(), lambda _news: "/compact", command=True)
-            if end.fault:
-                # Whatever state the process is in, the next turn gets a new one.
-                await self._session.kill()
-            turn.cancelled = turn.halted == "cancel" and not turn.compacted
-            return turn, end
-        finally:
-            self._reporter.tell(usage=turn.usage, session_id=self._session.session_id)
-            self._reporter.enter("idle")
-            self._control.end()
-            turn.over.set()
 
     async def new_session(self, _args: dict[str, Any]) -> None:
         """Give the conversation up; the next turn begins another one.
@@ -127,8 +111,5 @@ def _conclude(turn: Turn, end: TurnEnd) -> None:
     """Say what kept the conversation from being shortened."""
     if turn.compacted:
         return
-    if end.halt:
-        why = "it was cancelled" if end.halt == "cancel" else "the harness is stopping"
-        raise HiveError("wrong_state", f"the conversation was not shortened: {why}")
-    what = str(end.fault or "") or end.text.strip() or "claude did not say why"
-    raise HiveError("operation_failed", f"the conversation was not shortened: {what[:500]}")
+    code = "wrong_state" if end.halt else "operation_failed"
+    raise HiveError(code, f"the conversation was not shortened: {why_not(end)}")
