@@ -85,6 +85,12 @@ in
       description = "Secrets of the agent, over {option}`defaults.credentials`: variable to file.";
     };
 
+    maxTurnMinutes = orNull hiveTypes.minutes {
+      defaultText = literalExpression "config.services.hyperhive.defaults.maxTurnMinutes";
+      example = 15;
+      description = "Minutes after which the agent's turn is interrupted. Its message counts as failed, and comes again.";
+    };
+
     limits = hiveTypes.limits { };
 
     autoStart = mkOption {

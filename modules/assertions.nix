@@ -134,6 +134,31 @@ let
 
   binds = forAgents (name: agent: concatLists (mapAttrsToList (bind name) agent.bindMounts));
 
+  servers = forAgents (
+    name: agent:
+    concatLists (
+      mapAttrsToList (
+        key: server:
+        let
+          path = at "agents.${name}.mcpServers.${key}";
+        in
+        optional (key == "hyperhive") "${path}: 'hyperhive' is the hive's own MCP server; choose another name."
+        ++
+          optional (builtins.match "[A-Za-z0-9](_?[A-Za-z0-9-]){0,31}" key == null)
+            "${path}: '${key}' is no name of an MCP server: letters, digits, '-' and single '_', 32 at most."
+        ++
+          optional ((server.command == null) == (server.url == null))
+            "${path}: '${key}' needs either `command`, a program, or `url`, the address of a server that runs already."
+        ++
+          optional (server.url != null && (server.args != [ ] || server.env != { }))
+            "${path}: '${key}' has a `url`, but `args` and `env` are a program's; use `headers`."
+        ++
+          optional (server.command != null && server.headers != { })
+            "${path}: '${key}' has a `command`, but `headers` are sent to a `url`; use `env`."
+      ) agent.mcpServers
+    )
+  );
+
   credentialPaths =
     let
       check =
@@ -203,6 +228,7 @@ in
           secrets
           flags
           binds
+          servers
           credentialPaths
           stateDir
           ownSystems

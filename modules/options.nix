@@ -172,6 +172,12 @@ in
         description = "Seconds that an agent's `claude` process is kept after a turn.";
       };
 
+      maxTurnMinutes = mkOption {
+        type = hiveTypes.minutes;
+        default = 60;
+        description = "Minutes after which a turn is interrupted. Its message counts as failed, and comes again.";
+      };
+
       limits = hiveTypes.limits {
         memoryMax = "4G";
         cpuQuota = "200%";

@@ -21,6 +21,7 @@ let
       allowedRecipients
       environment
       credentials
+      maxTurnMinutes
       limits
       autoStart
       extraNspawnFlags

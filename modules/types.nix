@@ -10,6 +10,10 @@ rec {
     description = "name of a model";
   };
 
+  minutes = types.addCheck (types.numbers.between 0 10080) (minutes: minutes > 0) // {
+    description = "minutes, more than 0 and at most 10080";
+  };
+
   orNull =
     type: rest:
     mkOption (

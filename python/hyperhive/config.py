@@ -18,13 +18,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from hyperhive.clock import parse_span
+from hyperhive.config_mcp import McpName, McpServer
+from hyperhive.config_words import VariableName, matching
 from hyperhive.cron import check_cron
 from hyperhive.names import EVERYONE, MANAGER, OPERATOR, AgentName, nearest, port_collisions
 from hyperhive.zones import named_zone
 
 RuntimeName = Literal["auto", "nixos-container", "bubblewrap", "process"]
 
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@\[\]-]{0,127}")
 _TOOL = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(\(.*\))?")
 _SIZE = re.compile(r"\d+[KMGT]?|infinity")
@@ -40,16 +41,6 @@ _NO_WORD = re.compile(r"[\s*?\[\]\\\"'$`]")
 #: Flags of nspawn that the hive sets itself, and where a container has the hive's directories and the store.
 _OWN_FLAGS = ("--bind", "--bind-ro", "--directory", "--load-credential", "--machine", "--private-users", "-D", "-M")
 _OWN_PLACES = frozenset({"/", "/agents", "/applied", "/nix", "/root/.claude", "/run/hive", "/shared", "/state"})
-
-
-def _matching(pattern: re.Pattern[str], what: str, example: str) -> AfterValidator:
-    def check(text: str) -> str:
-        if not pattern.fullmatch(text):
-            msg = f"{text!r} is no {what}; write for example {example}"
-            raise ValueError(msg)
-        return text
-
-    return AfterValidator(check)
 
 
 def _absolute(path: Path) -> Path:
@@ -121,19 +112,19 @@ def _scheduled(text: str) -> str:
     return text
 
 
-VariableName = Annotated[str, _matching(_VARIABLE, "name of an environment variable", "ANTHROPIC_BASE_URL")]
-ModelName = Annotated[str, _matching(_MODEL, "model name", "'haiku' or 'claude-opus-4-1'")]
-ToolName = Annotated[str, _matching(_TOOL, "tool", "'WebFetch' or 'Bash(git *)'")]
-Size = Annotated[str, _matching(_SIZE, "size", "'4G'")]
-Percent = Annotated[str, _matching(_PERCENT, "share of the processor", "'200%'")]
+ModelName = Annotated[str, matching(_MODEL, "model name", "'haiku' or 'claude-opus-4-1'")]
+ToolName = Annotated[str, matching(_TOOL, "tool", "'WebFetch' or 'Bash(git *)'")]
+Size = Annotated[str, matching(_SIZE, "size", "'4G'")]
+Percent = Annotated[str, matching(_PERCENT, "share of the processor", "'200%'")]
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 BindPath = Annotated[Path, AfterValidator(_bindable)]
 NspawnFlag = Annotated[str, AfterValidator(_nspawn_flag)]
-GroupName = Annotated[str, _matching(_GROUP, "name of a group", "'hyperhive'")]
+GroupName = Annotated[str, matching(_GROUP, "name of a group", "'hyperhive'")]
 Span = Annotated[str, AfterValidator(_span)]
 Prompt = Annotated[str, AfterValidator(_prompt)]
 Zone = Annotated[str, AfterValidator(_zone)]
-ScheduleName = Annotated[str, _matching(_SCHEDULE, "name of a schedule", "'morning'")]
+ScheduleName = Annotated[str, matching(_SCHEDULE, "name of a schedule", "'morning'")]
+Minutes = Annotated[float, Field(gt=0, le=10_080)]
 
 
 class Section(BaseModel):
@@ -230,17 +221,8 @@ class Defaults(Section):
     keep_warm_seconds: float = Field(
         120, ge=0, le=86400, description="seconds that a claude process is kept after a turn"
     )
+    max_turn_minutes: Minutes = Field(60, description="minutes after which a turn is interrupted and counts as failed")
     limits: DefaultLimits = Field(default_factory=DefaultLimits)
-
-
-class McpServer(Section):
-    """An MCP server of the agent's own."""
-
-    command: str | None = None
-    args: list[str] = Field(default_factory=list)
-    env: dict[VariableName, str] = Field(default_factory=dict)
-    url: str | None = None
-    allowed_tools: list[str] | None = None
 
 
 class Schedule(Section):
@@ -273,7 +255,7 @@ class AgentSettings(Section):
     system: AbsolutePath | None = Field(None, description="store path of its own NixOS system")
     config_file: AbsolutePath | None = Field(None, description="NixOS module of its own system")
     mutable: bool = Field(default=True, description="whether the manager may propose changes to it")
-    mcp_servers: dict[str, McpServer] = Field(default_factory=dict)
+    mcp_servers: dict[McpName, McpServer] = Field(default_factory=dict, description="MCP servers of its own")
     tools: list[ToolName] = Field(default_factory=list, description="further tools beside those of defaults.tools")
     allowed_recipients: list[str] | None = Field(
         None, description="whom it may write to; without a list, everybody. The operator always"
@@ -282,6 +264,7 @@ class AgentSettings(Section):
     credentials: dict[VariableName, AbsolutePath] = Field(
         default_factory=dict, description="its secrets: variable to file"
     )
+    max_turn_minutes: Minutes | None = Field(None, description="defaults to defaults.maxTurnMinutes")
     limits: Limits = Field(default_factory=Limits)
     schedules: dict[ScheduleName, Schedule] = Field(
         default_factory=dict, max_length=_MOST_SCHEDULES, description="messages that come again and again, by name"

@@ -171,8 +171,6 @@ def unapplied(settings: HiveSettings) -> list[Finding]:
         # `enable` is left out: there is no manager yet, and false says just that.
         *_differing("manager", settings.manager, Manager(), ("model", "prompt")),
     ]
-    for name, agent in settings.agents.items():
-        found += _differing(f"agents.{name}", agent, AgentSettings(), ("mcp_servers",))
     warnings = [Finding("warning", path, "this version does not act on it yet") for path in found]
     if settings.runtime != "nixos-container":
         text = "only the runtime nixos-container acts on it"

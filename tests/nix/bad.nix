@@ -106,6 +106,51 @@ in
     path = "defaults.credentials.KEY";
     value = "/run/keys/the key";
   };
+  serverOfTheHive = {
+    module = alice { mcpServers.hyperhive.command = "x"; };
+    path = "agents.alice.mcpServers.hyperhive";
+    value = "'hyperhive'";
+  };
+  serverName = {
+    module = alice { mcpServers.a__b.command = "x"; };
+    path = "agents.alice.mcpServers.a__b";
+    value = "'a__b'";
+  };
+  serverWithNeither = {
+    module = alice { mcpServers.git = { }; };
+    path = "agents.alice.mcpServers.git";
+    value = "'git'";
+  };
+  serverWithBoth = {
+    module = alice {
+      mcpServers.git = {
+        command = "x";
+        url = "http://x/mcp";
+      };
+    };
+    path = "agents.alice.mcpServers.git";
+    value = "'git'";
+  };
+  serverUrlWithEnvironment = {
+    module = alice {
+      mcpServers.git = {
+        url = "http://x/mcp";
+        env.A = "b";
+      };
+    };
+    path = "agents.alice.mcpServers.git";
+    value = "'git'";
+  };
+  serverProgramWithHeaders = {
+    module = alice {
+      mcpServers.git = {
+        command = "x";
+        headers.A = "b";
+      };
+    };
+    path = "agents.alice.mcpServers.git";
+    value = "'git'";
+  };
   flagWithSpace = {
     module = alice { extraNspawnFlags = [ "--setenv=A=b c" ]; };
     path = "agents.alice.extraNspawnFlags";

@@ -92,6 +92,8 @@ def test_everything_that_can_be_set_arrives(hosts: Hosts) -> None:
     assert not alice.bind_mounts["/src"].is_read_only
     assert alice.bind_mounts["/var/cache/models"].is_read_only
     assert alice.mcp_servers["tracker"].allowed_tools == ["list_issues"]
+    assert alice.mcp_servers["remote"].headers == {"Authorization": "Bearer ${TRACKER_TOKEN}"}
+    assert (settings.defaults.max_turn_minutes, alice.max_turn_minutes) == (0.5, 15)
     assert settings.agents["bob"].schedules["daily"].cron == "0 8 * * *"
     assert not settings.agents["carol"].mutable
 

@@ -38,6 +38,7 @@ WHOLE: dict[str, Any] = {
         "environment": {},
         "credentials": {},
         "keepWarmSeconds": 120,
+        "maxTurnMinutes": 60,
         "limits": {"memoryMax": "4G", "cpuQuota": "200%", "tasksMax": 512},
     },
     "agents": {
@@ -52,6 +53,7 @@ WHOLE: dict[str, Any] = {
             "allowedRecipients": None,
             "environment": {},
             "credentials": {},
+            "maxTurnMinutes": None,
             "limits": {},
             "schedules": {},
             "autoStart": True,
@@ -153,6 +155,34 @@ def test_snake_case_is_no_key_and_camel_case_is_meant() -> None:
         ({"defaults": {"environment": {"A": 5}}}, "defaults.environment.A: "),
         ({"agents": {"alice": {"model": "a b"}}}, "agents.alice.model: 'a b' is no model name"),
         ({"agents": {"alice": {"mcpServers": {"git": {"args": "x"}}}}}, "agents.alice.mcpServers.git.args: "),
+        ({"agents": {"alice": {"mcpServers": {"git": {}}}}}, "agents.alice.mcpServers.git: set either 'command'"),
+        (
+            {"agents": {"alice": {"mcpServers": {"git": {"command": "x", "url": "http://x/mcp"}}}}},
+            "agents.alice.mcpServers.git: set either 'command'",
+        ),
+        (
+            {"agents": {"alice": {"mcpServers": {"git": {"url": "http://x/mcp", "env": {"A": "b"}}}}}},
+            "agents.alice.mcpServers.git: 'args' and 'env' are a program's",
+        ),
+        (
+            {"agents": {"alice": {"mcpServers": {"git": {"command": "x", "headers": {"A": "b"}}}}}},
+            "agents.alice.mcpServers.git: 'headers' are sent to a 'url'",
+        ),
+        ({"agents": {"alice": {"mcpServers": {"git": {"url": "file:///x"}}}}}, "agents.alice.mcpServers.git.url: "),
+        (
+            {"agents": {"alice": {"mcpServers": {"hyperhive": {"command": "x"}}}}},
+            "agents.alice.mcpServers.hyperhive: 'hyperhive' is the hive's own MCP server",
+        ),
+        (
+            {"agents": {"alice": {"mcpServers": {"a__b": {"command": "x"}}}}},
+            "agents.alice.mcpServers.a__b: 'a__b' is no",
+        ),
+        (
+            {"agents": {"alice": {"mcpServers": {"git": {"command": "x", "allowedTools": ["a b"]}}}}},
+            "agents.alice.mcpServers.git.allowedTools.0: 'a b' is no tool",
+        ),
+        ({"defaults": {"maxTurnMinutes": 0}}, "defaults.maxTurnMinutes: "),
+        ({"agents": {"alice": {"maxTurnMinutes": float("inf")}}}, "agents.alice.maxTurnMinutes: "),
         ({"agents": {"alice": {"schedules": {"daily": {}}}}}, "agents.alice.schedules.daily.message: "),
         ({"agents": {"alice": {"credentials": {"KEY": "here"}}}}, "agents.alice.credentials.KEY: "),
         ({"agents": {"Alice": {}}}, "agents.Alice: 'Alice' cannot be an agent's name"),

@@ -107,7 +107,6 @@ def _with_everything(runtime: str) -> HiveSettings:
             "alice": {
                 "system": "/nix/store/x",
                 "configFile": "/etc/x.nix",
-                "mcpServers": {"x": {"command": "x"}},
                 "schedules": {"x": {"every": "1h", "message": "x"}},
                 "extraNspawnFlags": ["--quiet"],
                 "bindMounts": {"/data": {}},
@@ -122,7 +121,6 @@ _OF_NO_RUNTIME = [
     "approvals.ttl",
     "database.url",
     "manager.prompt",
-    "agents.alice.mcpServers",
 ]
 _OF_CONTAINERS = [
     "systems.default",

@@ -15,6 +15,7 @@ from hyperhive.wire import (
     LastTurn,
     LimitScope,
     LoginReport,
+    McpServerInfo,
     McpServerReport,
     Peer,
     ReportRequest,
@@ -296,6 +297,8 @@ class Roster:
             tools=[*dict.fromkeys([*defaults.tools, *own.tools])],
             environment={**defaults.environment, **own.environment},
             keep_warm_seconds=defaults.keep_warm_seconds,
+            max_turn_minutes=own.max_turn_minutes or defaults.max_turn_minutes,
+            mcp_servers={key: McpServerInfo(**server.model_dump()) for key, server in own.mcp_servers.items()},
         )
 
 

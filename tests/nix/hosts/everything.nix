@@ -42,6 +42,7 @@
       };
       credentials.ANTHROPIC_API_KEY = "/run/keys/anthropic";
       keepWarmSeconds = 0.5;
+      maxTurnMinutes = 0.5;
       limits = {
         memoryMax = "infinity";
         cpuQuota = "50%";
@@ -64,9 +65,13 @@
           env.TRACKER_HOME = "/state/tracker";
           allowedTools = [ "list_issues" ];
         };
-        remote.url = "http://localhost:3000/mcp";
+        remote = {
+          url = "http://localhost:3000/mcp";
+          headers.Authorization = "Bearer \${TRACKER_TOKEN}";
+        };
       };
       tools = [ "WebSearch" ];
+      maxTurnMinutes = 15;
       allowedRecipients = [
         "bob"
         "manager"
