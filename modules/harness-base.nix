@@ -22,6 +22,9 @@ let
     HIVE_SOCKET = "/run/hive/hive.sock";
     HIVE_STATE = "/state";
     HIVE_SHARED = "/shared";
+    # There in the manager's container alone.
+    HIVE_PROPOSED = "/agents";
+    HIVE_APPLIED = "/applied";
     # Else .claude.json lies beside the bound directory and goes with the container.
     CLAUDE_CONFIG_DIR = "/root/.claude";
     LANG = "C.UTF-8";

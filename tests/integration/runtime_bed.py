@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hyperhive.runtime.base import AgentPlan, Exit
+from hyperhive.runtime.base import AgentPlan, Exit, Repositories
 from hyperhive.runtime.bubblewrap import BubblewrapRuntime
 from hyperhive.runtime.owners import this_hive
 from hyperhive.runtime.process import ProcessRuntime
@@ -56,6 +56,7 @@ class Bed:
         self.directory = directory
         self.runtime = runtime
         self.subject = Subject(runtime, self.plan, self.crash)
+        self.repositories: Repositories | None = None
         self._open = contextlib.ExitStack()
 
     async def close(self) -> None:
@@ -71,6 +72,7 @@ class Bed:
             shared=self.directory / "state" / "shared",
             socket_dir=self.directory / "run" / "agents" / name,
             log=self.directory / "state" / "logs" / f"{name}.log",
+            repositories=self.repositories,
         )
         plan.state.mkdir(parents=True, exist_ok=True)
         (plan.state / "program.py").write_text(program)

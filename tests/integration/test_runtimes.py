@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import socket
 import stat
@@ -22,6 +23,7 @@ from ordinary_user import again_as_nobody, usable_python
 from runtime_bed import FAMILY, Alive, Bed, make_runtime
 
 from hyperhive.errors import HiveError
+from hyperhive.runtime.base import Repositories
 from hyperhive.runtime.bubblewrap import BubblewrapRuntime, probe
 from hyperhive.runtime.owners import this_hive
 from hyperhive.runtime.process import ProcessRuntime
@@ -113,6 +115,50 @@ async def test_environment_is_exactly_this(bed: Bed, monkeypatch: pytest.MonkeyP
     }
     assert seen["HOME"] != os.environ.get("HOME") or seen["HIVE_STATE"] == "/state"
     assert seen["LANG"] == "C.UTF-8"
+
+
+_REPOSITORIES = """
+import os
+def tried(work, *arguments):
+    try:
+        return work(*arguments)
+    except OSError as error:
+        return error.errno
+proposed, applied = PLACES
+answer = {
+    "told": [os.environ.get("HIVE_PROPOSED"), os.environ.get("HIVE_APPLIED")],
+    "listed": tried(os.listdir, applied),
+    "read": tried(lambda: open(applied + "/bob.git/HEAD").read()),
+    "changed": tried(os.mkdir, applied + "/mine.git"),
+    "cloned": tried(os.mkdir, proposed + "/bob/config"),
+}
+"""
+
+
+async def test_the_manager_alone_sees_the_repositories_and_changes_only_the_proposed_ones(bed: Bed) -> None:
+    state = bed.plan("alice").shared.parent
+    proposed, applied = state / "proposed", state / "applied"
+    for path in (proposed / "bob", applied / "bob.git"):
+        path.mkdir(parents=True)
+        path.parent.chmod(0o755)
+    os.chown(proposed / "bob", bed.runtime.owner("manager").uid, -1)
+    (applied / "bob.git" / "HEAD").write_text("main")
+    inside = bed.runtime.name == "bubblewrap"
+    places = ["/agents", "/applied"] if inside else [str(proposed), str(applied)]
+    look = _REPOSITORIES.replace("PLACES", repr(places))
+
+    bed.repositories = Repositories(proposed, applied)
+    seen = await bed.ask(look, "manager")
+    assert (seen["told"], seen["listed"], seen["read"], seen["cloned"]) == (places, ["bob.git"], "main", None)
+    assert (proposed / "bob" / "config").is_dir()
+    bed.repositories = None
+    other = await bed.ask(look)
+    assert other["told"] == [None, None]
+    if inside or ROOT:
+        assert seen["changed"] in {errno.EROFS, errno.EACCES}
+        # There is nothing there, or an empty directory that covers it.
+        assert other["listed"] in (errno.ENOENT, [])
+        assert (other["read"], other["cloned"]) == (errno.ENOENT, errno.ENOENT)
 
 
 async def test_more_environment_is_handed_in(place: Path) -> None:

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 _REQUIRED: Final = ("HIVE_SOCKET", "HIVE_STATE", "HIVE_SHARED", "CLAUDE_CONFIG_DIR")
 #: Variables that are the harness's own: what it starts does not inherit them.
-OWN_VARIABLES: Final = ("HIVE_SOCKET", "HIVE_STATE", "HIVE_SHARED", "CREDENTIALS_DIRECTORY")
+OWN_VARIABLES: Final = (
+    *("HIVE_SOCKET", "HIVE_STATE", "HIVE_SHARED", "CREDENTIALS_DIRECTORY"),
+    *("HIVE_PROPOSED", "HIVE_APPLIED"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +65,16 @@ class Settings:
     shared: Path
     claude_config: Path
     credentials: Path | None = None
+    proposed: Path | None = None
+    """Where the manager prepares changes of the agents' configuration; for others there is nothing there."""
+    applied: Path | None = None
+    """The hive's repositories of that configuration, read-only; likewise."""
     timings: Timings = field(default_factory=Timings)
     instance: str = field(default_factory=lambda: secrets.token_hex(8))
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Settings:
-        """Read the five variables that a runtime sets.
+        """Read the variables that a runtime sets.
 
         Raises:
             HiveError: `bad_config`, naming what is missing.
@@ -86,4 +93,6 @@ class Settings:
             shared=Path(environ["HIVE_SHARED"]),
             claude_config=Path(environ["CLAUDE_CONFIG_DIR"]),
             credentials=Path(credentials) if credentials else None,
+            proposed=Path(proposed) if (proposed := environ.get("HIVE_PROPOSED")) else None,
+            applied=Path(applied) if (applied := environ.get("HIVE_APPLIED")) else None,
         )

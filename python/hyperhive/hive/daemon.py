@@ -158,6 +158,7 @@ async def _serve(  # noqa: PLR0913 - what `run` was given
         background = [
             group.create_task(keep_tidy(hive), name="retention"),
             group.create_task(systemd.beat(), name="watchdog"),
+            group.create_task(hive.configs.run(), name="configuration"),
         ]
         trash = group.create_task(tombstones.empty_old_trash(hive), name="trash")
         background.append(trash)

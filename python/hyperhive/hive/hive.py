@@ -15,6 +15,7 @@ from hyperhive.hive import views
 from hyperhive.hive.actions import Actions
 from hyperhive.hive.broker import Broker
 from hyperhive.hive.commands import Commands
+from hyperhive.hive.config_keeper import ConfigKeeper
 from hyperhive.hive.dead_letters import DeadLetters
 from hyperhive.hive.inbox import entry_of
 from hyperhive.hive.journals import Journals
@@ -99,6 +100,7 @@ class Hive:
         self.manager_events = ManagerEvents(self.broker, self.roster)
         self.commands = Commands(self._poll_changed)
         self.repos = Repos(self.layout)
+        self.configs = ConfigKeeper(self)
         self.actions = Actions(self)
         self.sessions = Sessions(self)
         self.journals = Journals(self)
@@ -158,6 +160,7 @@ class Hive:
 
     def _agent_changed(self, agent: Agent) -> None:
         self.ports.look(agent)
+        self.configs.look(agent)
         gone = {"name": agent.name, "removed": True}
         self.stream.publish("agent", self.row(agent) if self.roster.is_member(agent) else gone)
         self.waiting.changed()

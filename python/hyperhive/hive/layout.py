@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from hyperhive.errors import HiveError
-from hyperhive.runtime.base import AgentPlan
+from hyperhive.names import MANAGER
+from hyperhive.runtime.base import AgentPlan, Repositories
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -155,6 +156,7 @@ class Layout:
             socket_dir=self.agent_socket(name).parent,
             log=self.log(name),
             credentials=credentials,
+            repositories=Repositories(self.proposed_root, self.applied_root) if name == MANAGER else None,
         )
 
 

@@ -25,9 +25,13 @@ from hyperhive.hive.first_commit import copy_template, make_template
 from hyperhive.hive.git import git
 from hyperhive.hive.trees import check_entries
 from hyperhive.names import parse_agent_name
+from hyperhive.runtime.directories import make_owned
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hyperhive.hive.layout import Layout
+    from hyperhive.runtime.base import Owner
     from hyperhive.shapes import ConfigFile
 
 Kind = Literal["proposal", "approved", "building", "deployed", "failed", "denied"]
@@ -72,6 +76,28 @@ class Repos:
         """
         async with self._locks[agent]:
             return await self._ensure(agent)
+
+    def alone(self, agent: str) -> asyncio.Lock:
+        """Held by whoever takes all of an agent's away: nothing of it is made or changed meanwhile."""
+        return self._locks[agent]
+
+    async def provide(self, agent: str, manager: Owner, wanted: Callable[[], bool]) -> None:
+        """Make the repository, and the empty directory in which the manager clones it; what is there stays as it is.
+
+        Args:
+            agent: whose they are.
+            manager: who owns the directory. What it put into it, or in its place, is not looked at.
+            wanted: whether they still are, asked at the last moment.
+
+        Raises:
+            HiveError: one of them cannot be made.
+        """
+        async with self._locks[agent]:
+            if not wanted():
+                return
+            if not self._at(agent).is_dir():
+                await self._ensure(agent)
+            make_owned(self._layout.proposed(agent), manager.uid, manager.gid, 0o700)
 
     async def main(self, agent: str) -> str:
         """The commit that runs, or is to run."""

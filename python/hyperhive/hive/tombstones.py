@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hyperhive.hive.hive import Hive
+    from hyperhive.hive.layout import Layout
     from hyperhive.hive.roster import Agent
 
 #: Trees that are counted at once.
@@ -106,7 +107,8 @@ async def purge(hive: Hive, name: str) -> None:
     if hive.runtime.exists(name):
         what = f"there still is a container or a process of '{name}'"
         raise HiveError("wrong_state", what, "hyperhive reconcile, then purge it once more")
-    aside = _put_aside(hive, name)
+    async with hive.repos.alone(name):
+        aside = _put_aside(hive, name)
     reason = f"'{name}' was purged"
 
     def purged(_done: None) -> None:
@@ -125,12 +127,16 @@ async def purge(hive: Hive, name: str) -> None:
     await beneath.wipe(aside)
 
 
+def _kept(layout: Layout, name: str) -> tuple[Path, ...]:
+    return (layout.of_agent(name), *layout.logs(name), layout.applied(name), layout.proposed(name))
+
+
 def _put_aside(hive: Hive, name: str) -> Path:
     """Move all that is kept of an agent to a new directory, and return that."""
     aside = hive.layout.trash / f"{name}.{secrets.token_hex(8)}"
     try:
         aside.mkdir(mode=0o700, parents=True)
-        for number, path in enumerate((hive.layout.of_agent(name), *hive.layout.logs(name))):
+        for number, path in enumerate(_kept(hive.layout, name)):
             if os.path.lexists(path):
                 path.rename(aside / str(number))
     except OSError as error:

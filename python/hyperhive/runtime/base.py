@@ -36,6 +36,19 @@ class Owner:
 
 
 @dataclass(frozen=True)
+class Repositories:
+    """Host directories that the manager works in and nobody else sees.
+
+    Attributes:
+        proposed: for `/agents`: a directory for each agent, in which the manager prepares changes; writable.
+        applied: for `/applied`: the hive's own bare repositories; read-only.
+    """
+
+    proposed: Path
+    applied: Path
+
+
+@dataclass(frozen=True)
 class AgentPlan:
     """What to run.
 
@@ -47,6 +60,7 @@ class AgentPlan:
         socket_dir: host directory that holds `hive.sock`, for `/run/hive`. The directory is bound, never the file.
         log: host file that the harness's output is appended to. It belongs to the hive.
         credentials: secrets by name; the runtime hands them in as files, never as values.
+        repositories: what only the manager has.
         container: what only `nixos-container` looks at, and cannot do without.
     """
 
@@ -57,6 +71,7 @@ class AgentPlan:
     socket_dir: Path
     log: Path
     credentials: Mapping[str, Path] = field(default_factory=dict)
+    repositories: Repositories | None = None
     container: Container | None = None
 
     @property

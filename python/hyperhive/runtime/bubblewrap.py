@@ -150,6 +150,10 @@ class BubblewrapRuntime(ProcessTrees):
         front = (*drop_to(self._tools.setpriv, owner), *_INTO_STATE) if self._hive.privileged else ()
         links = {path: str(target) for path, target in self._surroundings.links}
         read_only = {Path("/run/hive"): plan.socket_dir, Path("/run/credentials"): plan.credentials_dir}
+        writable = {Path("/root/.claude"): plan.claude, Path("/state"): plan.state, Path("/shared"): plan.shared}
+        if plan.repositories:
+            read_only[Path("/applied")] = plan.repositories.applied
+            writable[Path("/agents")] = plan.repositories.proposed
         return Sandbox(
             bwrap=self._tools.bwrap,
             features=self._tools.features,
@@ -159,11 +163,7 @@ class BubblewrapRuntime(ProcessTrees):
             links={**self._links, **links},
             command=(*front, *self._command),
             hidden=self._hidden(plan),
-            writable={
-                Path("/root/.claude"): plan.claude,
-                Path("/state"): plan.state,
-                Path("/shared"): plan.shared,
-            },
+            writable=writable,
             data={
                 Path("/etc/passwd"): _memory_file(
                     "passwd",
@@ -175,6 +175,7 @@ class BubblewrapRuntime(ProcessTrees):
 
     def _launch(self, plan: AgentPlan) -> Launch:
         sandbox = self._sandbox(plan, self.owner(plan.name))
+        repositories = {"HIVE_PROPOSED": "/agents", "HIVE_APPLIED": "/applied"} if plan.repositories else {}
         return Launch(
             command=tuple(arguments(sandbox)),
             environment={
@@ -183,6 +184,7 @@ class BubblewrapRuntime(ProcessTrees):
                 "HIVE_SHARED": "/shared",
                 "CLAUDE_CONFIG_DIR": "/root/.claude",
                 "CREDENTIALS_DIRECTORY": "/run/credentials",
+                **repositories,
                 "HOME": "/root",
                 **self._environment,
             },

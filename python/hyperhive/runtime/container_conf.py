@@ -57,6 +57,10 @@ def _flags(plan: AgentPlan, container: Container) -> Iterator[tuple[str, str]]:
     yield "runtimeDir", f"--bind-ro={_path(plan.socket_dir, 'runtimeDir')}:/run/hive:idmap"
     for source, place in ((plan.claude, "/root/.claude"), (plan.state, "/state"), (plan.shared, "/shared")):
         yield "stateDir", f"--bind={_path(source, 'stateDir')}:{place}:idmap"
+    if plan.repositories:
+        # One bind for all agents, so that a new one restarts no manager.
+        yield "stateDir", f"--bind={_path(plan.repositories.proposed, 'stateDir')}:/agents:idmap"
+        yield "stateDir", f"--bind-ro={_path(plan.repositories.applied, 'stateDir')}:/applied:idmap"
     for bind in container.binds:
         where = f'agents.{plan.name}.bindMounts."{bind.place}"'
         option = "--bind-ro" if bind.read_only else "--bind"

@@ -87,12 +87,18 @@ class ProcessRuntime(ProcessTrees):
         if self._no_mounts:
             return Opened({}, {})
         programs = (*dict(self._surroundings.links), Path(self._setpriv))
+        manages = plan.repositories
+        hive = plan.shared.parent
         return plan_opening(
             self.owner(plan.name),
-            read_only=(*self._surroundings.roots, *programs, plan.socket_dir, plan.credentials_dir),
-            writable=(plan.claude, plan.state, plan.shared),
+            read_only=(
+                *(*self._surroundings.roots, *programs, plan.socket_dir, plan.credentials_dir),
+                *((manages.applied,) if manages else ()),
+            ),
+            writable=(plan.claude, plan.state, plan.shared, *((manages.proposed,) if manages else ())),
             hidden={path.parent.parent for path in (plan.claude, plan.state)}
-            | {path.parent for path in (plan.socket_dir, plan.credentials_dir)},
+            | {path.parent for path in (plan.socket_dir, plan.credentials_dir)}
+            | ({path for path in (hive / "proposed", hive / "applied") if path.is_dir()} if not manages else set()),
         )
 
     def _check(self, plan: AgentPlan) -> None:
@@ -111,6 +117,8 @@ class ProcessRuntime(ProcessTrees):
     def _launch(self, plan: AgentPlan) -> Launch:
         privileged = self._hive.privileged
         front: tuple[str, ...] = ()
+        where = plan.repositories
+        repositories = {"HIVE_PROPOSED": str(where.proposed), "HIVE_APPLIED": str(where.applied)} if where else {}
         if privileged:
             drop = drop_to(self._setpriv, self.owner(plan.name), pdeathsig=True)
             front = (*self._opened(plan).front(plan.state), *drop)
@@ -122,6 +130,7 @@ class ProcessRuntime(ProcessTrees):
                 "HIVE_SHARED": str(plan.shared),
                 "CLAUDE_CONFIG_DIR": str(plan.claude),
                 "CREDENTIALS_DIRECTORY": str(plan.credentials_dir),
+                **repositories,
                 # Never the operator's, whose login and settings claude would find there.
                 "HOME": str(plan.state),
                 **self._environment,
