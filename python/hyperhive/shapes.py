@@ -214,14 +214,24 @@ class BuildRow(Answer):
     units: list[str] = Field(default_factory=list)
 
 
+class FileRow(Answer):
+    """A file that a commit changes: `status` is `A`dded, `D`eleted, `M`odified, `R`enamed or `T`ype changed."""
+
+    status: str
+    path: str
+    old_mode: str
+    new_mode: str
+
+
 class ApprovalRow(Answer):
     """Something that needs the operator's yes: `kind` is `spawn` (a new agent, `spec`) or `apply` (a commit).
 
     `status` is one of `building pending approved deploying deployed denied cancelled expired failed`;
-    `docs/approvals.md` draws them. `diff` is from `base`, which is what ran when it was compared, to `commit`;
-    `approved_diff` is from the commit that was approved last, where that is another one. `truncated` says that a diff
-    is not all of it. `stale` is one before which something else was deployed: it was compared and built anew since.
-    `reason` says why it was decided or ended so, `note` what else the hive has to say.
+    `docs/approvals.md` draws them. `diff` is from `base`, which is what ran when it was compared, to `commit`, and
+    `files` are all that it changes; `approved_diff` is from `approved`, the commit that was approved last, where that
+    is another one. `truncated` says that a diff is not all of it. `stale` is one before which something else was
+    deployed: it was compared and built anew since. `reason` says why it was decided or ended so, `note` what else the
+    hive has to say.
     """
 
     id: int
@@ -236,6 +246,7 @@ class ApprovalRow(Answer):
     commit: str | None = None
     base: str | None = None
     diff: str | None = None
+    files: list[FileRow] = Field(default_factory=list)
     approved: str | None = None
     approved_diff: str | None = None
     truncated: bool = False

@@ -88,3 +88,10 @@ class Deadlines(Generic[Key]):
         self._closed = True
         if self._alarm is not None:
             self._alarm.cancel()
+
+    async def end(self) -> None:
+        """Begin with nothing any more, and end what has begun."""
+        self.close()
+        for task in self._working:
+            task.cancel()
+        await self.idle()

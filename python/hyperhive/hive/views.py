@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
-from hyperhive.shapes import AuditRow, EventRow, MessageRow, QuestionRow, ReminderRow
+from hyperhive.shapes import ApprovalRow, AuditRow, EventRow, MessageRow, QuestionRow, ReminderRow
 from hyperhive.store.messages import PREVIEW
 
 if TYPE_CHECKING:
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _STREAMED: Final = 2000
 #: Levels of an event's data that are kept.
 _DEEPEST: Final = 50
+
+#: Characters of each long text of an approval that lists and the stream carry.
+BEGINNING: Final = 8 * 1024
 
 _STATE: Final[dict[str, str]] = {
     "accepted": "waiting",
@@ -114,6 +117,43 @@ def reminder_row(row: Any) -> ReminderRow:  # noqa: ANN401 - a row of the store
         ended_at=row.ended_at,
         ended_by=row.ended_by,
         message_id=row.message,
+    )
+
+
+def approval_row(row: Any, *, whole: bool = True) -> ApprovalRow:  # noqa: ANN401 - a row of the store
+    """An approval as the operator sees it; not whole, it has the beginning of what is long, and says `truncated`."""
+    build, spec = dict(row.build or {}), dict(row.spec or {})
+    long = {"diff": row.diff, "approved_diff": row.approved_diff, "closure_diff": row.closure_diff}
+    texts = (*long.values(), build.get("log"), spec.get("prompt"))
+    truncated = not whole and any(text is not None and len(text) > BEGINNING for text in texts)
+    if truncated:
+        long = {name: text and text[:BEGINNING] for name, text in long.items()}
+        # Of a log the end says what went wrong.
+        build["log"] = (build.get("log") or "")[-BEGINNING:] or None
+        spec["prompt"] = (spec.get("prompt") or "")[:BEGINNING] or None
+    return ApprovalRow(
+        id=row.id,
+        kind=row.kind,
+        agent=row.agent,
+        status=row.status,
+        requested_by=row.requested_by,
+        requested_at=row.requested_at,
+        expires_at=row.expires_at,
+        description=row.description,
+        spec=spec if row.spec is not None else None,
+        commit=row.commit_hash,
+        base=row.base_hash,
+        files=row.files or [],
+        approved=row.approved_hash,
+        truncated=row.truncated or truncated,
+        build=build if row.build is not None else None,
+        stale=row.stale,
+        decided_by=row.decided_by,
+        decided_at=row.decided_at,
+        ended_at=row.ended_at,
+        reason=row.reason,
+        note=row.note,
+        **long,
     )
 
 

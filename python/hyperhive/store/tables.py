@@ -14,7 +14,7 @@ from sqlmodel import Field, SQLModel
 from hyperhive.store.types import BigId, UtcDateTime
 
 #: Version of the schema that this code speaks; the newest file in `migrations/versions`.
-SCHEMA: Final = "0007"
+SCHEMA: Final = "0008"
 
 MessageState = Literal[
     # accepted, not done. Handed out or not is known to the broker; → settled, dead
@@ -320,6 +320,8 @@ class ApprovalRow(SQLModel, table=True):
     commit_hash: str | None = Field(sa_column=Column(String(64)))
     base_hash: str | None = Field(sa_column=Column(String(64)))
     diff: str | None = Field(sa_column=Column(Text))
+    #: All files that it changes, as `shapes.FileRow`.
+    files: list[dict[str, Any]] | None = Field(sa_column=Column(JSON(none_as_null=True)))
     #: The commit that was approved last, where it is not what runs, and how this one differs from it.
     approved_hash: str | None = Field(sa_column=Column(String(64)))
     approved_diff: str | None = Field(sa_column=Column(Text))
