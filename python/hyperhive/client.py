@@ -307,6 +307,53 @@ class HiveClient:
         """Cancel a question; its asker is told."""
         return shapes.QuestionRow.model_validate(await self._line.post(f"/api/questions/{number}/cancel"))
 
+    # --- what needs the operator's yes
+
+    async def approvals(
+        self, *, status: str | None = None, agent: str | None = None, limit: int | None = None
+    ) -> list[shapes.ApprovalRow]:
+        """What was asked for, newest first, with the beginning of long diffs and logs.
+
+        Args:
+            status: only those in this state, for example `pending`.
+            agent: only those about this agent.
+            limit: at most so many.
+        """
+        answer = await self._line.get("/api/approvals", status=status, agent=agent, limit=limit)
+        return shapes.ApprovalsAnswer.model_validate(answer).approvals
+
+    async def approval(self, number: int) -> shapes.ApprovalRow:
+        """One of them, whole."""
+        return shapes.ApprovalRow.model_validate(await self._line.get(f"/api/approvals/{number}"))
+
+    async def approve(self, number: int, *, commit: str | None = None, reason: str | None = None) -> shapes.ApprovalRow:
+        """Say yes; what was approved is carried out from then on, and becomes `deployed` or `failed`.
+
+        Args:
+            number: the approval's id.
+            commit: of an `apply`, `commit` of the row that you have looked at.
+            reason: why, for the audit log.
+        """
+        body = {key: value for key, value in (("commit", commit), ("reason", reason)) if value is not None}
+        return shapes.ApprovalRow.model_validate(await self._line.post(f"/api/approvals/{number}/approve", body))
+
+    async def deny(self, number: int, reason: str | None = None) -> shapes.ApprovalRow:
+        """Say no; whoever asked is told why."""
+        body = {} if reason is None else {"reason": reason}
+        return shapes.ApprovalRow.model_validate(await self._line.post(f"/api/approvals/{number}/deny", body))
+
+    async def cancel_approval(self, number: int) -> shapes.ApprovalRow:
+        """Take back what the operator has asked for."""
+        return shapes.ApprovalRow.model_validate(await self._line.post(f"/api/approvals/{number}/cancel"))
+
+    async def request_spawn(
+        self, name: str, *, description: str | None = None, model: str | None = None, prompt: str | None = None
+    ) -> shapes.ApprovalRow:
+        """Ask for a new agent, to be decided like a request of the manager."""
+        spec = {"name": name, "description": description, "model": model, "prompt": prompt}
+        body = {key: value for key, value in spec.items() if value is not None}
+        return shapes.ApprovalRow.model_validate(await self._line.post("/api/spawn-requests", body))
+
     # --- a task and its answer
 
     async def ask(self, to: str, body: str, *, timeout: float | None = None) -> shapes.MessageRow:  # noqa: ASYNC109

@@ -34,6 +34,7 @@ _LONGEST_PROMPT = 100_000
 _LONGEST_MESSAGE = 32 * 1024
 _SCHEDULE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 _MOST_SCHEDULES = 50
+_SHORTEST_TTL, _LONGEST_TTL = timedelta(minutes=1), timedelta(weeks=52)
 _PERCENT = re.compile(r"\d+%")
 _GROUP = re.compile(r"[a-z_][a-z0-9_-]{0,30}")
 #: What a word of nspawn's command line cannot have: it stands in a file in quotes, and is expanded without.
@@ -112,6 +113,13 @@ def _scheduled(text: str) -> str:
     return text
 
 
+def _ttl(text: str) -> str:
+    if not _SHORTEST_TTL <= parse_span(text) <= _LONGEST_TTL:
+        msg = f"{text!r} is too short or too long; write a span between 1m and 52w, for example 14d"
+        raise ValueError(msg)
+    return text
+
+
 ModelName = Annotated[str, matching(_MODEL, "model name", "'haiku' or 'claude-opus-4-1'")]
 ToolName = Annotated[str, matching(_TOOL, "tool", "'WebFetch' or 'Bash(git *)'")]
 Size = Annotated[str, matching(_SIZE, "size", "'4G'")]
@@ -121,6 +129,7 @@ BindPath = Annotated[Path, AfterValidator(_bindable)]
 NspawnFlag = Annotated[str, AfterValidator(_nspawn_flag)]
 GroupName = Annotated[str, matching(_GROUP, "name of a group", "'hyperhive'")]
 Span = Annotated[str, AfterValidator(_span)]
+Ttl = Annotated[str, AfterValidator(_ttl)]
 Prompt = Annotated[str, AfterValidator(_prompt)]
 Zone = Annotated[str, AfterValidator(_zone)]
 ScheduleName = Annotated[str, matching(_SCHEDULE, "name of a schedule", "'morning'")]
@@ -177,7 +186,7 @@ class Manager(Section):
 class Approvals(Section):
     """Requests that wait for the operator."""
 
-    ttl: Span = Field("14d", description="how long a request waits before it expires")
+    ttl: Ttl = Field("14d", description="how long a request waits before it expires")
 
 
 class Builder(Section):

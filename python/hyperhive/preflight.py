@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-from hyperhive.config import AgentSettings, Approvals, Defaults, Limits, Manager, Systems
+from hyperhive.config import AgentSettings, Defaults, Limits, Manager, Systems
 from hyperhive.names import web_port
 
 if TYPE_CHECKING:
@@ -166,7 +166,6 @@ def unapplied(settings: HiveSettings) -> list[Finding]:
     `builder` is left out: the NixOS module writes it for every hive, and nobody sets it.
     """
     found = [
-        *_differing("approvals", settings.approvals, Approvals()),
         *_differing("database", settings.database, type(settings.database)()),
         # `enable` is left out: there is no manager yet, and false says just that.
         *_differing("manager", settings.manager, Manager(), ("model", "prompt")),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, get_args
 
@@ -142,3 +144,17 @@ def test_a_commit_is_approved_only_by_its_whole_hash() -> None:
 def test_whoever_comes_too_late_is_told_who_was_first(row: dict[str, Any], said: str) -> None:
     error = too_late(approval(**({"decided_by": "operator", "decided_at": _AT} | row)), "approve")
     assert (error.code, error.message) == ("wrong_state", said)
+
+
+def test_the_documentation_draws_just_the_transitions_that_there_are() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "approvals.md").read_text(encoding="utf-8")
+    drawn = re.search(r"```mermaid\nstateDiagram-v2\n(.*?)```", text, re.DOTALL)
+    assert drawn
+    lines = re.findall(r"^    (\S+) --> (\S+?)(?:: (\S+))?$", drawn[1], re.MULTILINE)
+    assert len(lines) == len(drawn[1].splitlines())
+    between = [(source, end, step) for source, end, step in lines if "[*]" not in {source, end}]
+    assert sorted(between) == sorted((t.source, t.target, t.step) for t in TRANSITIONS)
+    assert {step: end for source, end, step in lines if source == "[*]"} == FIRST
+    assert sorted(source for source, end, _ in lines if end == "[*]") == sorted(ENDS)
+    for step in _STEPS:
+        assert f"`{step}`" in text, "each is explained"

@@ -118,7 +118,6 @@ def _with_everything(runtime: str) -> HiveSettings:
 
 
 _OF_NO_RUNTIME = [
-    "approvals.ttl",
     "database.url",
     "manager.prompt",
 ]
@@ -173,10 +172,12 @@ def test_check_config_prints_each_mistake_with_its_path(tmp_path: Path, capsys: 
 
 def test_check_config_looks_at_this_host_when_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "hive.json"
-    file.write_text(json.dumps({"defaults": {"credentials": {"KEY": "/nowhere/key"}}, "approvals": {"ttl": "1d"}}))
+    file.write_text(
+        json.dumps({"defaults": {"credentials": {"KEY": "/nowhere/key"}}, "database": {"url": "postgresql://x"}})
+    )
     assert main(["check-config", str(file)]) == 0
     shown = capsys.readouterr()
-    assert "approvals.ttl: this version does not act on it yet" in shown.err
+    assert "database.url: this version does not act on it yet" in shown.err
     assert main(["check-config", str(file), "--on-this-host"]) == 2
     assert "defaults.credentials.KEY: /nowhere/key" in capsys.readouterr().err
     assert main(["check-config", str(file), "--json"]) == 0

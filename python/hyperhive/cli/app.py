@@ -11,7 +11,18 @@ from typing import Annotated
 import typer
 
 from hyperhive import __version__
-from hyperhive.cli import agents, messages, operations, overview, questions, serving, sessions, spawning, tombstones
+from hyperhive.cli import (
+    agents,
+    approvals,
+    messages,
+    operations,
+    overview,
+    questions,
+    serving,
+    sessions,
+    spawning,
+    tombstones,
+)
 from hyperhive.cli.options import choose_socket
 
 app = typer.Typer(
@@ -51,5 +62,5 @@ def _main(
     choose_socket(socket)
 
 
-for group in (serving, agents, operations, spawning, sessions, tombstones, messages, questions, overview):
+for group in (serving, agents, operations, spawning, sessions, tombstones, messages, questions, approvals, overview):
     group.add_to(app)

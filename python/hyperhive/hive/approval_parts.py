@@ -144,6 +144,32 @@ class SpawnPart(Protocol):
         """Make it and start it."""
 
 
+@dataclass(frozen=True)
+class _Nothing:
+    """Nothing was built."""
+
+    ok: bool = True
+    log: str = ""
+    system: Path | None = None
+    closure_diff: str | None = None
+    size_bytes: int | None = None
+    units: tuple[str, ...] = ()
+    reason: str | None = None
+
+
+class Unbuilt:
+    """The builder where there is none."""
+
+    builds = False
+
+    async def build(self, agent: str, approval_id: int, source: Path) -> Built:  # noqa: ARG002
+        """Say that there is nothing to say."""
+        return _Nothing()
+
+    async def forget(self, agent: str, approval_id: int) -> None:
+        """There is nothing to forget."""
+
+
 @dataclass
 class Parts:
     """All of them; what needs the approvals itself is set once those are there."""

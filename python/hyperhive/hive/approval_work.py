@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from hyperhive.errors import HiveError
@@ -155,7 +156,9 @@ class ApprovalWork:
         if row.kind == "apply":
             before = row.decided_by is None or row.status != "failed"
             if row.status in {"denied", "failed"} and before:
-                await self._parts.repos.tag(row.agent, row.status, row.id, row.commit_hash, row.reason)
+                # Of an agent that was purged there may be nothing left to be tagged.
+                with suppress(*((HiveError,) if row.agent not in self._hive.roster.agents else ())):
+                    await self._parts.repos.tag(row.agent, row.status, row.id, row.commit_hash, row.reason)
             if row.status != "deployed":
                 await self._parts.builder.forget(row.agent, row.id)
         await self._hive.manager_events.tell(

@@ -218,6 +218,7 @@ async def _open(hive: Hive, app: App, stop: asyncio.Event, on_progress: Callable
     await hive.listeners.add("host", [_host_socket(hive)], OperatorGate(app, None))
     await hive.lifecycle.take_over()
     await hive.lifecycle.reconcile()
+    await hive.approvals.begin()
     hive.notifier.start()
     return port
 
@@ -242,6 +243,7 @@ def _alone(error: BaseException) -> BaseException:
 async def _close(hive: Hive) -> None:
     hive.ports.close()
     await hive.notifier.close()
+    await hive.approvals.close()
     hive.operations.cancel_all()
     await hive.lifecycle.close()
     hive.close()

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from hyperhive.hive import views
 from hyperhive.hive.actions import Actions
+from hyperhive.hive.approval_parts import Parts, Unbuilt
+from hyperhive.hive.approvals import Approvals
 from hyperhive.hive.broker import Broker
 from hyperhive.hive.commands import Commands
 from hyperhive.hive.config_keeper import ConfigKeeper
@@ -105,6 +107,8 @@ class Hive:
         self.sessions = Sessions(self)
         self.journals = Journals(self)
         self.spawns = Spawns(self)
+        self.approvals = Approvals(self, Parts(self.repos, Unbuilt(), self.spawns), self._approval_changed)
+        self.waiting.sources.append(self.approvals.waiting)
 
     async def load(self) -> None:
         """Read what the pages need to know from the store, and what the broker has to deliver."""
@@ -119,6 +123,7 @@ class Hive:
         await self.questions.load()
         await self.reminders.load()
         await self.schedules.begin()
+        await self.approvals.load()
 
     def _poll_changed(self, name: str, parked: bool) -> None:  # noqa: FBT001 - the signature of the callback
         self.lifecycle.poll_changed(name, parked)
@@ -190,6 +195,10 @@ class Hive:
 
     def _reminder_changed(self, row: Any) -> None:  # noqa: ANN401 - a row of the store
         self.stream.publish("reminder", views.reminder_row(row).model_dump(mode="json"))
+
+    def _approval_changed(self, row: Any) -> None:  # noqa: ANN401 - a row of the store
+        self.waiting.changed()
+        self.stream.publish("approval", lambda: views.approval_row(row, whole=False).model_dump(mode="json"))
 
     def operation_changed(self, row: OperationRow) -> None:
         """An operation was queued, began or ended."""

@@ -123,6 +123,7 @@ async def purge(hive: Hive, name: str) -> None:
 
     await hive.questions.purged(name)
     await hive.store.submit(agents.purge, Purge(name, reason, hive.clock()), purged)
+    await hive.approvals.look_for_orphans()
     # Its own alone: to remove what another purge is filling fails for both.
     await beneath.wipe(aside)
 

@@ -26,6 +26,7 @@ from hyperhive.shapes import (
 )
 from hyperhive.store import audit, events, messages
 from hyperhive.web.answers import make_app
+from hyperhive.web.api.approvals import add_approvals, open_approvals
 from hyperhive.web.api.journal import add_journal
 from hyperhive.web.api.lifecycle import add_lifecycle
 from hyperhive.web.api.page import add_page
@@ -52,6 +53,7 @@ def operator_app(hive: Hive) -> FastAPI:
     _add_messages(app, hive)
     add_questions(app, hive)
     add_reminders(app, hive)
+    add_approvals(app, hive)
     _add_dead_letters(app, hive)
     _add_history(app, hive)
     add_pages(app)
@@ -83,6 +85,7 @@ def _add_overview(app: FastAPI, hive: Hive) -> None:
             messages=recent,
             waiting=hive.waiting.items(),
             questions=await open_questions(hive),
+            approvals=await open_approvals(hive),
             warnings=hive.warnings,
         )
 
