@@ -107,7 +107,9 @@ class Actions:
 
     async def _start(self, agent: Agent, by: str) -> None:
         await self._hive.lifecycle.want(agent, "running")
-        await self._hive.trouble.lift(agent)
+        if by == OPERATOR:
+            # A hold waits for the operator, and for nobody else.
+            await self._hive.trouble.lift(agent)
         if agent.name not in self._hive.runtime.running():
             await self.bring_up(agent, f"the {by} started you")
 

@@ -149,6 +149,7 @@ class Hive:
 
     async def take_events(self, batch: EventBatch) -> None:
         """Keep what a harness reports, and tell the pages."""
+        self.trouble.events(batch.agent, {event.kind for event in batch.events})
         await self.store.submit(events.insert_events, batch, self._events_stored)
 
     def _events_stored(self, stored: list[StoredEvent]) -> None:
@@ -168,6 +169,7 @@ class Hive:
         self.configs.look(agent)
         gone = {"name": agent.name, "removed": True}
         self.stream.publish("agent", self.row(agent) if self.roster.is_member(agent) else gone)
+        self.trouble.agent_changed(agent)
         self.waiting.changed()
         self.reminders.agent_changed(agent.name)
         self.schedules.agent_changed(agent.name)
@@ -236,6 +238,7 @@ class Hive:
         self.questions.close()
         self.reminders.close()
         self.schedules.close()
+        self.trouble.close()
         self.broker.close()
         self.commands.close()
         self.stream.close()

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hyperhive.hive.accounts import Accounts
 from hyperhive.hive.failures import Failures
 from hyperhive.hive.holds import Holds
 from hyperhive.names import MANAGER
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Collection
 
     from hyperhive.hive.hive import Hive
     from hyperhive.hive.inbox import Entry
@@ -33,6 +35,7 @@ class Trouble:
     def __init__(self, hive: Hive) -> None:
         self._hive = hive
         self.holds = Holds(hive)
+        self.accounts = Accounts(hive)
 
     def begin(self, group: asyncio.TaskGroup) -> None:
         """From now on something may happen; `group` owns what goes on in the background."""
@@ -45,10 +48,16 @@ class Trouble:
     async def lift(self, agent: Agent) -> None:
         """The operator wants the agent to go on, whatever the hive has found."""
         await self.holds.lift(agent)
+        self.accounts.try_now(agent)
+
+    def close(self) -> None:
+        """Begin with nothing any more."""
+        self.accounts.close()
 
     def purged(self, name: str) -> None:
         """The agent is forgotten."""
         self.holds.forget(name)
+        self.accounts.forget(name)
 
     # --- what happens
 
@@ -56,6 +65,14 @@ class Trouble:
         """A message is another one now."""
         if entry.recipient == MANAGER and what != "accepted":
             self.failures.read(entry.id)
+
+    def agent_changed(self, agent: Agent) -> None:
+        """Something about an agent is different."""
+        self.accounts.changed(agent)
+
+    def events(self, agent: str, kinds: Collection[str]) -> None:
+        """Events of an agent's turn came."""
+        self.accounts.heard(agent, kinds)
 
     # --- Consequences
 

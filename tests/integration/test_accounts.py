@@ -1,0 +1,329 @@
+"""Agents that share an account rest together when it has reached its limit, and come back one after the other."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hive_bed import short_place
+from lifecycle_bed import Harness, Life, life
+
+from hyperhive.hive import accounts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+AGENTS: dict[str, Any] = {name: {} for name in ("alice", "bob", "carol", "other")}
+#: Long enough for what a test does meanwhile, short enough to wait for.
+SOON = 1.0
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    with short_place() as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accounts, "APART", timedelta(seconds=0.2))
+    monkeypatch.setattr(accounts, "PATIENCE", timedelta(seconds=1))
+
+
+def _in(seconds: float) -> str:
+    """An instant, as precise as the hive tells it."""
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat(timespec="milliseconds")
+
+
+async def _up(hive: Life, *names: str, account: str | None = "shared") -> list[Harness]:
+    found = []
+    for name in names:
+        found.append(await hive.up(name))
+        await found[-1].report("idle", account=account)
+    return found
+
+
+async def _limited(harness: Harness, seconds: float, scope: str = "account", **more: Any) -> str:  # noqa: ANN401
+    until = _in(seconds)
+    said = {"until": until, "limitScope": scope, "problem": "5-hour limit", "since": _in(0)}
+    await harness.report("rate_limited", **{**said, **more})
+    return until
+
+
+async def _well(harness: Harness, began: str) -> None:
+    """Its turn that began then ended well."""
+    ms = (datetime.now(UTC) - datetime.fromisoformat(began)).total_seconds() * 1000
+    await harness.report("idle", until=None, limitScope=None, problem=None, lastTurn={
+        "endedAt": _in(0), "ok": True, "durationMs": int(ms)})  # fmt: skip
+
+
+async def _shown(hive: Life, name: str) -> tuple[str, str | None]:
+    row = await hive.row(name)
+    return row["state"], row["problem"]
+
+
+async def _parked(*harnesses: Harness) -> dict[str, asyncio.Task[Any]]:
+    return {harness.name: await harness.park() for harness in harnesses}
+
+
+async def _done(parked: dict[str, asyncio.Task[Any]]) -> set[str]:
+    return {name for name, task in parked.items() if task.done() and task.result()["deliveries"]}
+
+
+async def _handed_out(hive: Life, *names: str) -> None:
+    """The next hand-outs are to these, in this order."""
+    for name in names:
+
+        def handed(change: dict[str, Any]) -> bool:
+            return change["type"] == "message" and change["data"]["state"] == "held"
+
+        found = await hive.watch.until(handed)
+        assert found["data"]["to"] == name
+
+
+async def test_one_limit_parks_all_with_the_account_and_nobody_else(place: Path) -> None:
+    async with life(place, AGENTS) as hive:
+        alice, bob, carol = await _up(hive, "alice", "bob", "carol")
+        (other,) = await _up(hive, "other", account="another")
+        until = await _limited(alice, 3600)
+        for name in ("bob", "carol"):
+            row = await hive.row(name)
+            assert row["state"] == "rate_limited"
+            assert row["problem"] == "the account that it shares with alice has reached its limit: 5-hour limit"
+            assert datetime.fromisoformat(row["until"]) == datetime.fromisoformat(until)
+        assert (await _shown(hive, "other"))[0] == "idle"
+        for name in AGENTS:
+            await hive.send(name)
+        for harness in (alice, bob, carol):
+            assert await harness.recv() == []
+        assert len(await other.recv()) == 1
+
+
+@pytest.mark.parametrize("scope", ["endpoint", None])
+async def test_what_is_no_limit_of_the_account_parks_nobody_else(place: Path, scope: str | None) -> None:
+    async with life(place, AGENTS) as hive:
+        alice, _bob = await _up(hive, "alice", "bob")
+        await _limited(alice, 3600, scope)  # type: ignore[arg-type]
+        assert (await _shown(hive, "bob"))[0] == "idle"
+
+
+async def test_agents_without_a_login_are_no_group(place: Path) -> None:
+    async with life(place, AGENTS) as hive:
+        alice, _bob = await _up(hive, "alice", "bob", account=None)
+        await _limited(alice, 3600)
+        assert (await _shown(hive, "bob"))[0] == "idle"
+
+
+async def test_a_turn_goes_on_and_its_agent_rests_after_it(place: Path) -> None:
+    async with life(place, AGENTS) as hive:
+        alice, bob = await _up(hive, "alice", "bob")
+        number = await hive.send("bob")
+        await bob.recv()
+        began = _in(0)
+        await bob.report("thinking")
+        await _limited(alice, 3600)
+        assert (await _shown(hive, "bob"))[0] == "thinking"
+        await bob.outcome(number)
+        await _well(bob, began)
+        # It began before the limit was reached, so that it ended well says nothing.
+        assert (await _shown(hive, "bob"))[0] == "rate_limited"
+
+
+async def test_one_goes_first_after_the_reset_and_the_others_follow_when_it_is_answered(place: Path) -> None:
+    async with life(place, AGENTS) as hive:
+        alice, bob, carol = await _up(hive, "alice", "bob", "carol")
+        await _limited(alice, SOON)
+        ids = {name: await hive.send(name) for name in ("alice", "bob", "carol")}
+        parked = await _parked(alice, bob, carol)
+        hive.watch.skip()
+        await _handed_out(hive, "alice")
+        assert await _done(parked) <= {"alice"}
+        state, problem = await _shown(hive, "bob")
+        assert state == "rate_limited"
+        assert "alice tries first" in (problem or "")
+        await alice.report("thinking", until=None, limitScope=None, problem=None)
+        event = {"n": 1, "at": _in(0), "kind": "tool_call", "turn": 1, "data": {}}
+        await alice.ask("/v1/events", {"instance": "first", "events": [event]})
+        await _handed_out(hive, "bob", "carol")
+        for name in ("bob", "carol"):
+            assert (await hive.row(name))["state"] == "idle"
+        assert ids["bob"] in [d["id"] for d in (await parked["bob"])["deliveries"]]
+        assert (await hive.row("bob"))["problem"] is None
+
+
+async def test_the_words_of_an_error_are_no_answer(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accounts, "PATIENCE", timedelta(seconds=60))
+    async with life(place, AGENTS) as hive:
+        alice, _bob = await _up(hive, "alice", "bob")
+        await _limited(alice, SOON)
+        await hive.send("alice")
+        await alice.park()
+        hive.watch.skip()
+        await _handed_out(hive, "alice")
+        event = {"n": 1, "at": _in(0), "kind": "text", "turn": 1, "data": {"text": "API Error: 429"}}
+        await alice.ask("/v1/events", {"instance": "first", "events": [event]})
+        assert (await _shown(hive, "bob"))[0] == "rate_limited"
+
+
+async def test_whoever_goes_first_and_is_refused_parks_all_of_them_again(place: Path) -> None:
+    async with life(place, AGENTS) as hive:
+        alice, bob = await _up(hive, "alice", "bob")
+        await _limited(alice, SOON)
+        for name in ("alice", "bob"):
+            await hive.send(name)
+        parked = await _parked(alice, bob)
+        hive.watch.skip()
+        await _handed_out(hive, "alice")
+        await alice.report("thinking")
+        until = await _limited(alice, 3600)
+        row = await hive.row("bob")
+        assert datetime.fromisoformat(row["until"]) == datetime.fromisoformat(until)
+        assert await _done(parked) <= {"alice"}
+        # And what it did well before that says nothing now.
+        await hive.settled()
+        assert (await _shown(hive, "bob"))[0] == "rate_limited"
+
+
+async def test_one_of_those_that_follow_parks_them_again(place: Path) -> None:
+    async with life(place, AGENTS) as hive:
+        alice, bob, carol = await _up(hive, "alice", "bob", "carol")
+        await _limited(alice, SOON)
+        for name in ("alice", "bob", "carol"):
+            await hive.send(name)
+        parked = await _parked(alice, bob, carol)
+        hive.watch.skip()
+        await _handed_out(hive, "alice")
+        began = _in(0)
+        await alice.report("thinking")
+        await alice.outcome(1)
+        await _well(alice, began)
+        await _handed_out(hive, "bob")
+        await bob.report("thinking")
+        await _limited(bob, 3600)
+        assert (await _shown(hive, "alice"))[0] == "rate_limited"
+        assert "shares with bob" in ((await _shown(hive, "alice"))[1] or "")
+        assert "carol" not in await _done(parked)
+
+
+async def test_if_whoever_ran_into_it_is_gone_another_one_goes_first(place: Path) -> None:
+    async with life(place, AGENTS) as hive:
+        alice, bob, carol = await _up(hive, "alice", "bob", "carol")
+        await _limited(alice, SOON)
+        for name in ("bob", "carol"):
+            await hive.send(name)
+        await hive.do("alice", "destroy")
+        parked = await _parked(bob, carol)
+        hive.watch.skip()
+        await _handed_out(hive, "bob")
+        assert "carol" not in await _done(parked)
+        # It says nothing for as long as it thinks, so the others go after a while.
+        await _handed_out(hive, "carol")
+
+
+async def test_where_nobody_has_anything_to_do_the_reset_is_the_end(place: Path) -> None:
+    async with life(place, AGENTS) as hive:
+        alice, _bob = await _up(hive, "alice", "bob")
+        await _limited(alice, SOON)
+        await hive.watch.agent("bob", state="rate_limited")
+        await hive.watch.agent("bob", state="idle", problem=None)
+
+
+async def test_another_login_ends_it_for_its_agent_alone(place: Path) -> None:
+    async with life(place, AGENTS) as hive:
+        alice, bob, _carol = await _up(hive, "alice", "bob", "carol")
+        await _limited(alice, 3600)
+        await bob.report("idle", account="its-own")
+        assert (await _shown(hive, "bob"))[0] == "idle"
+        assert (await _shown(hive, "carol"))[0] == "rate_limited"
+        await bob.report("idle", account="shared")
+        assert (await _shown(hive, "bob"))[0] == "rate_limited"
+
+
+async def test_one_that_comes_up_with_the_account_rests_too(place: Path) -> None:
+    async with life(place, AGENTS) as hive:
+        (alice,) = await _up(hive, "alice")
+        await _limited(alice, 3600)
+        (_bob,) = await _up(hive, "bob")
+        assert (await _shown(hive, "bob"))[0] == "rate_limited"
+
+
+async def test_whoever_ends_its_rest_before_the_time_tries_first(place: Path) -> None:
+    """Its login or its model is another one, or its plan: when it is answered, all go on."""
+    async with life(place, AGENTS) as hive:
+        alice, bob = await _up(hive, "alice", "bob")
+        await alice.report("idle", instance="first", n=1)
+        await _limited(alice, 3600, instance="first", n=2)
+        number = await hive.send("alice")
+        await hive.send("bob")
+        await alice.report("idle", until=None, limitScope=None, problem=None, instance="first", n=3)
+        assert [d["id"] for d in await alice.recv()] == [number]
+        assert await bob.recv() == []
+        began = _in(0)
+        await alice.outcome(number)
+        await _well(alice, began)
+        parked = await _parked(bob)
+        assert (await asyncio.wait_for(parked["bob"], 10))["deliveries"]
+
+
+async def test_a_harness_that_only_starts_again_tries_nothing(place: Path) -> None:
+    async with life(place, AGENTS) as hive:
+        alice, _bob = await _up(hive, "alice", "bob")
+        await alice.report("idle", instance="first", n=1)
+        await _limited(alice, 3600, instance="first", n=2)
+        await hive.do("alice", "restart")
+        await hive.running("alice")
+        again = hive.harness("alice", "second")
+        await again.ask("/v1/commands", {})
+        await again.report("idle", account="shared", instance="second", n=1)
+        assert (await _shown(hive, "alice"))[0] == "rate_limited"
+        assert await again.recv() == []
+
+
+@pytest.mark.parametrize("action", ["resume", "start"])
+async def test_the_operator_can_have_one_try_before_the_reset(place: Path, action: str) -> None:
+    async with life(place, AGENTS) as hive:
+        alice, bob, carol = await _up(hive, "alice", "bob", "carol")
+        await _limited(alice, 3600)
+        number = await hive.send("bob")
+        await hive.send("carol")
+        await hive.do("bob", action)
+        assert [d["id"] for d in await bob.recv()] == [number]
+        assert await carol.recv() == []
+        assert "bob tries first" in ((await _shown(hive, "carol"))[1] or "")
+        # It was not answered in time, so all of them rest again.
+        row = await hive.watch.agent("bob", state="rate_limited")
+        assert row["until"] > _in(1800)
+
+
+async def test_a_limit_of_many_years_is_nobody_elses(place: Path) -> None:
+    async with life(place, AGENTS) as hive:
+        alice, _bob = await _up(hive, "alice", "bob")
+        await _limited(alice, 86400 * 400)
+        assert (await _shown(hive, "bob"))[0] == "idle"
+
+
+async def test_after_a_restart_of_the_hive_the_harnesses_say_it_again(place: Path) -> None:
+    async with life(place, AGENTS) as hive:
+        alice, _bob = await _up(hive, "alice", "bob")
+        await _limited(alice, 3600)
+    async with life(place, AGENTS) as hive:
+        (_bob,) = await _up(hive, "bob")
+        assert (await _shown(hive, "bob"))[0] == "idle"
+        alice = await hive.up("alice")
+        await _limited(alice, 3500, account="shared")
+        assert (await _shown(hive, "bob"))[0] == "rate_limited"
+
+
+async def test_what_was_limited_is_the_same_message_and_not_counted(place: Path) -> None:
+    async with life(place, AGENTS) as hive:
+        (alice,) = await _up(hive, "alice")
+        number = await hive.send("alice")
+        for _ in range(7):
+            assert [d["id"] for d in await alice.recv()] == [number]
+            await alice.outcome(number, kind="returned")
+        assert await hive.waiting("dead_letter") == []
+        found = await hive.operator.ask("GET", "/api/messages?to=alice")
+        assert [(row["id"], row["state"]) for row in found["messages"]] == [(number, "waiting")]

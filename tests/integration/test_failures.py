@@ -1,0 +1,148 @@
+"""Turns that failed, as the manager hears of them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hive_bed import short_place
+from lifecycle_bed import Harness, Life, fake_runtime, life
+
+from hyperhive.hive.limits import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+#: The first failure of a message is its last.
+ONCE = Limits(attempts=1)
+AGENTS: dict[str, Any] = {"alice": {}, "bob": {}}
+MANAGED: dict[str, Any] = {"manager": {"enable": True}}
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    with short_place() as made:
+        yield made
+
+
+async def _turn(hive: Life, harness: Harness, kind: str = "failed", reason: str = "it broke") -> int:
+    """A message to the harness's agent, and how its turn ended."""
+    number = await hive.send(harness.name)
+    assert [delivery["id"] for delivery in await harness.recv()] == [number]
+    await harness.ask("/v1/outcome", {"ids": [number], "outcome": kind, "reason": reason})
+    return number
+
+
+async def _held(hive: Life, harness: Harness) -> list[int]:
+    return [await _turn(hive, harness) for _ in range(3)]
+
+
+async def _events(manager: Harness) -> list[dict[str, Any]]:
+    """The hive's words to the manager, all of them settled."""
+    found = [d for d in await manager.recv() if d["from"] == "system"]
+    for delivery in found:
+        await manager.outcome(delivery["id"])
+    return [json.loads(d["body"]) for d in found]
+
+
+async def _event(hive: Life, manager: Harness, name: str) -> dict[str, Any]:
+    def told(change: dict[str, Any]) -> bool:
+        data = change["data"]
+        new = change["type"] == "message" and data["to"] == "manager" and data["state"] == "waiting"
+        return new and f'"event": "{name}"' in data["body"]
+
+    await hive.watch.until(told)
+    (found,) = [event for event in await _events(manager) if event["event"] == name]
+    return found
+
+
+async def test_a_failed_turn_is_told_with_its_reason_and_the_last_of_stderr(place: Path) -> None:
+    async with life(place, AGENTS, **MANAGED) as hive:
+        manager, alice = await hive.up("manager"), await hive.up("alice")
+        number = await _turn(hive, alice, reason="API Error: 400 no\nstderr 1\nstderr 2")
+        assert await _event(hive, manager, "turn_failed") == {
+            "event": "turn_failed",
+            "agent": "alice",
+            "message": number,
+            "from": "operator",
+            "attempt": 1,
+            "deadLetter": False,
+            "reason": "API Error: 400 no\nstderr 1\nstderr 2",
+            "notTold": 0,
+        }
+
+
+async def test_a_hold_is_told_once(place: Path) -> None:
+    async with life(place, AGENTS, **MANAGED, limits=ONCE) as hive:
+        manager, alice = await hive.up("manager"), await hive.up("alice")
+        ids = await _held(hive, alice)
+        event = await _event(hive, manager, "held")
+        assert event == {"event": "held", "agent": "alice", "messages": ids, "reason": "it broke"}
+    async with life(place, AGENTS, **MANAGED, limits=ONCE) as hive:
+        manager = await hive.up("manager")
+        await hive.settled()
+        assert [event["event"] for event in await _events(manager)] in ([], ["turn_failed"])
+
+
+async def test_many_failures_are_one_message_at_a_time(place: Path) -> None:
+    async with life(place, AGENTS, **MANAGED, limits=Limits(attempts=5, back_off=0)) as hive:
+        manager, alice, bob = await hive.up("manager"), await hive.up("alice"), await hive.up("bob")
+        for harness in (alice, bob):
+            number = await hive.send(harness.name)
+            for _ in range(4):
+                assert [d["id"] for d in await harness.recv()] == [number]
+                await harness.outcome(number, kind="failed")
+        await hive.settled()
+        told = await _events(manager)
+        assert [(event["agent"], event["attempt"]) for event in told] == [("alice", 1), ("bob", 1)]
+        # What came meanwhile is one more of each, the newest.
+        await hive.settled()
+        told = await _events(manager)
+        assert [(e["agent"], e["attempt"], e["notTold"]) for e in told] == [("alice", 4, 2), ("bob", 4, 2)]
+        await hive.settled()
+        assert await _events(manager) == []
+
+
+async def test_a_requeued_message_that_fails_again_is_told_again(place: Path) -> None:
+    async with life(place, AGENTS, **MANAGED, limits=ONCE) as hive:
+        manager, alice = await hive.up("manager"), await hive.up("alice")
+        number = await _turn(hive, alice)
+        assert (await _event(hive, manager, "turn_failed"))["deadLetter"] is True
+        await hive.operator.ask("POST", f"/api/dead-letters/{number}/requeue")
+        await alice.recv()
+        await alice.outcome(number, kind="failed")
+        assert (await _event(hive, manager, "turn_failed"))["message"] == number
+
+
+async def test_what_is_not_counted_is_not_told(place: Path) -> None:
+    async with life(place, AGENTS, **MANAGED) as hive:
+        manager, alice = await hive.up("manager"), await hive.up("alice")
+        await _turn(hive, alice, "returned")
+        (again,) = await alice.recv()
+        await alice.outcome(again["id"])
+        await hive.settled()
+        assert await _events(manager) == []
+
+
+async def test_of_its_own_failures_the_manager_is_told_nothing(place: Path) -> None:
+    async with life(place, AGENTS, **MANAGED, limits=ONCE) as hive:
+        manager = await hive.up("manager")
+        ids = await _held(hive, manager)
+        await hive.settled()
+        assert (await hive.row("manager"))["unread"] == 0
+        assert [item["ref"] for item in await hive.waiting("dead_letter")] == ids
+        assert [item["id"] for item in await hive.waiting("hold")] == ["hold-manager"]
+
+
+async def test_a_crash_in_a_turn_is_a_failed_turn(place: Path) -> None:
+    runtime = fake_runtime()
+    async with life(place, AGENTS, runtime, **MANAGED) as hive:
+        manager, alice = await hive.up("manager"), await hive.up("alice")
+        number = await hive.send("alice")
+        await alice.recv()
+        runtime.crash("alice", 137, ("Out of memory",))
+        told = await _event(hive, manager, "turn_failed")
+        assert (told["message"], told["attempt"]) == (number, 1)
+        assert "Out of memory" in told["reason"]
