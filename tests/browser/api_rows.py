@@ -87,3 +87,15 @@ def cut_approval(row: dict[str, Any]) -> dict[str, Any]:
     """An approval as the state and the stream have it: the beginning of a long diff."""
     diff = row["diff"]
     return dict(row) if diff is None or len(diff) <= STREAMED else {**row, "diff": diff[:STREAMED], "truncated": True}
+
+
+def spent(**more: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    """What was used."""
+    names = ("turns", "failed", "lost", "inputTokens", "outputTokens", "cacheReadTokens", "cacheWriteTokens", "costUsd")
+    return {**dict.fromkeys(names, 0), **more}
+
+
+def budget(used: float, allowed: float) -> dict[str, Any]:
+    """A day's budget in dollars."""
+    part = {"used": used, "allowed": allowed, "raised": False}
+    return {"usd": part, "tokens": None, "turns": None, "share": used / allowed, "until": at(hours=-3)}

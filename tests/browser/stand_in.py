@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
-from api_rows import agent, approval, at, cut, cut_approval, streamed, tombstone
+from api_rows import agent, approval, at, cut, cut_approval, spent, streamed, tombstone
 from scenario import populate
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -58,6 +58,8 @@ class Hive:
     warnings: list[str] = field(default_factory=list)
     questions: dict[int, dict[str, Any]] = field(default_factory=dict)
     approvals: dict[int, dict[str, Any]] = field(default_factory=dict)
+    usage: dict[str, Any] = field(default_factory=dict)
+    used: list[dict[str, Any]] = field(default_factory=list)
     tombstones: list[dict[str, Any]] = field(default_factory=list)
     audit: list[dict[str, Any]] = field(default_factory=list)
     journals: dict[str, list[str]] = field(default_factory=dict)
@@ -286,6 +288,9 @@ def create_app(hive: Hive, alone: str | None = None) -> Starlette:
         Route("/questions/{id:int}/{verb}", api.question, methods=["POST"]),
         Route("/approvals/{id:int}", api.approval),
         Route("/approvals/{id:int}/{verb}", api.decide, methods=["POST"]),
+        Route("/usage", api.usage),
+        Route("/budget", api.budget, methods=["POST"]),
+        Route("/agents/{name}/budget", api.budget, methods=["POST"]),
         Route("/waiting/{id}/dismiss", api.dismiss, methods=["POST"]),
         Route("/tombstones", api.tombstones),
         Route("/tombstones/{name}/{verb}", api.tombstone, methods=["POST"]),
@@ -409,6 +414,7 @@ class _Api:
                 "messages": hive.messages[::-1][:100],
                 "waiting": hive.waiting,
                 "questions": [row for row in hive.questions.values() if row["status"] == "open"],
+                "usage": hive.usage,
                 "approvals": [
                     cut_approval(row) for row in hive.approvals.values() if row["status"] in {"building", "pending"}
                 ],
@@ -510,6 +516,30 @@ class _Api:
         await self._body(request)
         self._hive.settle(request.path_params["id"])
         return JSONResponse({"ok": True})
+
+    async def usage(self, request: Request) -> Response:
+        hive = self._hive
+        days = int(request.query_params["days"])
+        rows = [row for row in hive.used if row["ago"] < days]
+        total = {key: sum(row[key] for row in rows) for key in spent()}
+        return JSONResponse(
+            {"timezone": "Europe/Berlin", "day": "2026-11-27", "usage": rows, "total": total, **hive.usage}
+        )
+
+    async def budget(self, request: Request) -> Response:
+        given = (await self._body(request))["today"]
+        name, hive = request.path_params.get("name"), self._hive
+        known = hive.agents[name]["budget"] if name else hive.usage["budget"]
+        changed = {key: {**known[key], "allowed": value, "raised": True} for key, value in given.items()}
+        row = {**known, **changed}
+        row["share"] = max(part["used"] / part["allowed"] for part in row.values() if isinstance(part, dict))
+        if name:
+            hive.change_agent(name, budget=row, state="idle")
+        else:
+            hive.usage = {**hive.usage, "budget": row}
+            hive.emit("usage", hive.usage)
+        hive.settle(f"over_budget-{name or '*'}")
+        return JSONResponse({"budget": row})
 
     async def approval(self, request: Request) -> Response:
         self._hive.requests.append(("GET", request.scope["path"], None))

@@ -38,12 +38,24 @@ export const Context = ({ usage }) =>
     <span class="muted">context</span> ${tokens(usage.contextTokens)}${usage.contextWindow > 0 && html` <span class="muted">${Math.round((usage.contextTokens / usage.contextWindow) * 100)} %</span>`}
   </span>`;
 
-/** What the agent's turns have cost in all. */
-export const Cost = ({ usage }) =>
+/** What the agent's turns have cost in all, and today. */
+export const Cost = ({ usage, today }) =>
   Number.isFinite(usage?.costUsd) &&
   html`<span class="chip" title=${`${usage.turns ?? 0} turns · ${tokens(usage.inputTokens ?? 0)} tokens in · ${tokens(usage.outputTokens ?? 0)} out · ${tokens(usage.cacheReadTokens ?? 0)} read from the cache`}>
-    <span class="muted">cost</span> ${dollars(usage.costUsd)}
+    <span class="muted">cost</span> ${dollars(usage.costUsd)}${today?.costUsd > 0 && html`<span class="muted">, today</span> ${dollars(today.costUsd)}`}
   </span>`;
+
+/** From which share of a day's budget on it is worth a word in the agent's row. */
+const NEAR = 0.8;
+
+/** How much of a day's budget is used; `near` shows it only where that is much. */
+export const Budget = ({ budget, near = false }) =>
+  budget &&
+  !(near && budget.share < NEAR) &&
+  html`<span class="chip ${budget.share >= NEAR ? "problem" : ""}" title="used of today's budget"><span class="muted">budget</span> ${Math.round(budget.share * 100)} %</span>`;
+
+/** When a state ends by itself. */
+export const Until = ({ until }) => until && html`<span class="muted until">for <${Age} at=${until} until=${true} /></span>`;
 
 /** The operation that is queued or under way on an agent, or null. */
 export const operationOf = ({ operation }) => (operation && !operation.endedAt ? operation : null);

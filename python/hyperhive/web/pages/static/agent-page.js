@@ -2,7 +2,7 @@
 // and below the dashboard, and asks for nothing but this agent.
 
 import { Button, Problem, useAction } from "./actions.js";
-import { Context, Cost, LastTurn, Operation, StateBadge } from "./agent-facts.js";
+import { Budget, Context, Cost, LastTurn, Operation, StateBadge, Until } from "./agent-facts.js";
 import { act, newKey, sendMessage, setModel } from "./api.js";
 import { Connection, Warnings } from "./header.js";
 import { wantsLogin } from "./login.js";
@@ -150,7 +150,9 @@ function Top({ agent, known, session }) {
       <${ModelPicker} agent=${agent} session=${session} />
       ${agent.lastTurn && html`<span class="chip"><${LastTurn} turn=${agent.lastTurn} /></span>`}
       <${Context} usage=${agent.usage} />
-      <${Cost} usage=${agent.usage} />
+      <${Cost} usage=${agent.usage} today=${agent.today} />
+      <${Budget} budget=${agent.budget} />
+      <${Until} until=${agent.until} />
       <${Operation} agent=${agent} />
       ${agent.statusText && html`<span class="says"><${Inline} text=${agent.statusText} /></span>`}
       <${Problem} error=${error} onForget=${forget} />

@@ -2,7 +2,7 @@
 
 import { act } from "./api.js";
 import { Button, Problem, useAction } from "./actions.js";
-import { Operation, StateBadge, operationOf } from "./agent-facts.js";
+import { Budget, Operation, StateBadge, Until, operationOf } from "./agent-facts.js";
 import { Name } from "./names.js";
 import { Still, html, later, still } from "./page.js";
 import { summaryOf } from "./summary.js";
@@ -62,6 +62,8 @@ class AgentRow extends Still {
           <span class="says"><${Says} agent=${agent} latest=${latest} failure=${failure} /></span>
           <span class="marks">
             <${Operation} agent=${agent} />
+            <${Until} until=${agent.until} />
+            <${Budget} budget=${agent.budget} near=${true} />
             ${wanted && wanted !== "running" && wanted !== state && html`<span class="muted">wanted: ${wanted}</span>`}
             ${unread > 0 && html`<span class="count" title=${`${unread} unread`}>${unread}<span class="unseen"> unread</span></span>`}
             <${Turn} turn=${lastTurn} />

@@ -1,4 +1,5 @@
-// The operator API: one function per route that the pages use, and one shape of error. Nothing else calls fetch.
+// The operator API: one function per route that a page needs from the start, and one shape of error. Nothing else calls
+// fetch. What is seldom asked for stands in api-detail.js.
 
 import { AGENT, API } from "./place.js";
 import { token } from "./token.js";
@@ -57,7 +58,7 @@ export async function call(method, path, { body, signal, accept = "application/j
   return response;
 }
 
-async function json(method, path, options) {
+export async function json(method, path, options) {
   const response = await call(method, path, options);
   if (response.status === 204) return null;
   try {
@@ -67,12 +68,12 @@ async function json(method, path, options) {
   }
 }
 
-const query = (values) =>
+export const query = (values) =>
   new URLSearchParams(Object.entries(values).filter(([, value]) => value !== undefined && value !== null)).toString();
-const segment = encodeURIComponent;
+export const segment = encodeURIComponent;
 
 /** Where an agent's routes begin: on its own page, at the base. */
-const of = (agent) => (AGENT ? "" : `agents/${segment(agent)}/`);
+export const of = (agent) => (AGENT ? "" : `agents/${segment(agent)}/`);
 
 /** The snapshot, of either page in the dashboard's shape; `now` is the hive's clock as its answer has it, or null. */
 export async function getState(signal) {
@@ -105,7 +106,7 @@ export const newKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map(
 /** Accepted means on disk; the same idempotency key never makes a second message. */
 export const sendMessage = (message) => json("POST", "messages", { body: message });
 
-async function operation(path, body) {
+export async function operation(path, body) {
   const row = await json("POST", path, { body });
   if (row?.status === "failed") throw new ApiError(200, "failed", row.error ?? `${row.kind ?? "it"} failed`);
   return row;
@@ -120,24 +121,8 @@ export const act = (agent, verb) => operation(`${of(agent)}${segment(verb)}`);
 /** Which model the next turn uses. */
 export const setModel = (agent, model) => operation(`${of(agent)}model`, { model });
 
-/** @param {"start"|"code"|"cancel"} step of signing in; what follows is told by the agent's row */
-export const login = (agent, step, body = {}) => json("POST", `${of(agent)}login/${step}`, { body });
-
 /** An agent's events, newest first: `{events}`. */
 export const getEvents = (agent, filter) => json("GET", `${of(agent)}events?${query(filter)}`);
-
-/** The last lines of what an agent's harness printed, oldest first: `{lines}`. */
-export const getJournal = (agent, lines, signal) => json("GET", `${of(agent)}journal?${query({ lines })}`, { signal });
-
-/** The same, and on from there: a Response whose body goes on. */
-export const getJournalStream = (agent, lines, signal) =>
-  call("GET", `${of(agent)}journal/stream?${query({ lines })}`, { signal, accept: "text/event-stream" });
-
-/** What an agent is configured by: `{files, note}`. */
-export const getConfig = (agent) => json("GET", `${of(agent)}config`);
-
-/** The address of an agent's own page, with the token for it: `{url}`. */
-export const getPageUrl = (agent) => json("GET", `${of(agent)}page-url`);
 
 /** What waits to be read by the operator: `{messages}`. */
 export const getInbox = (signal) => (AGENT ? { messages: [] } : json("GET", "inbox", { signal }));
@@ -153,22 +138,8 @@ export const answerQuestion = (id, answer) => json("POST", `questions/${segment(
 
 export const cancelQuestion = (id) => json("POST", `questions/${segment(id)}/cancel`, { body: {} });
 
-/** One approval with the whole of its diffs and its log. */
-export const getApproval = (id) => json("GET", `approvals/${segment(id)}`);
-
-/** @param {"approve"|"deny"} verb what is said of an approval; a yes to a change names the `commit` that was shown */
-export const decide = (id, verb, body) => json("POST", `approvals/${segment(id)}/${segment(verb)}`, { body });
-
 /** Takes what was only to be seen off the list of what waits. */
 export const dismiss = (id) => json("POST", `waiting/${segment(id)}/dismiss`, { body: {} });
 
 /** Agents that are no more: `{tombstones}`. */
 export const getTombstones = () => json("GET", "tombstones");
-
-export const revive = (name) => operation(`tombstones/${segment(name)}/revive`, {});
-
-/** Wipes what is kept of an agent; asks for its name, because nothing brings that back. */
-export const purge = (name, typed) => operation(`tombstones/${segment(name)}/purge`, { name: typed });
-
-/** Who decided what, newest first: `{audit}`. */
-export const getAudit = (filter) => json("GET", `audit?${query(filter)}`);

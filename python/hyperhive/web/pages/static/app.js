@@ -10,7 +10,7 @@ import { Inbox } from "./inbox.js";
 import { Messages } from "./messages.js";
 import { Name } from "./names.js";
 import { Notifications } from "./notifications.js";
-import { Notifier } from "./notify.js";
+import { enabled } from "./notify-choice.js";
 import { Component, html, later, render } from "./page.js";
 import { Session } from "./session.js";
 import { Store, agentsOf, isUnread } from "./store.js";
@@ -20,6 +20,7 @@ import { Waiting } from "./waiting.js";
 
 const AgentView = later(() => import("./agent-view.js"), "AgentView");
 const History = later(() => import("./history.js"), "History");
+const Usage = later(() => import("./usage.js"), "Usage");
 const SignIn = later(() => import("./signin.js"), "SignIn");
 
 const WIDE = matchMedia("(min-width: 60rem)");
@@ -27,8 +28,9 @@ const WIDE = matchMedia("(min-width: 60rem)");
 class App extends Component {
   state = { known: this.props.store.state, view: currentView(), opened: "", filter: "", jump: 0, wide: WIDE.matches };
   #compose = null;
-  #notifier = new Notifier();
+  #notifier = null; // not before notifications are wanted
   #history = false; // stays once it was looked at
+  #usage = false;
   #agents = { of: null, list: [] };
 
   constructor(props) {
@@ -41,7 +43,7 @@ class App extends Component {
   componentDidMount() {
     const { store, session } = this.props;
     store.subscribe((known) => {
-      this.#notifier.look(known);
+      if (enabled()) this.#tell(known);
       this.setState({ known });
     });
     WIDE.addEventListener("change", () => this.setState({ wide: WIDE.matches }));
@@ -59,6 +61,12 @@ class App extends Component {
     else if (view.name === "messages") this.setState({ view, filter: view.agent });
     else this.setState({ view });
   };
+
+  /** Tells what is new since notifications were first wanted in this page. */
+  async #tell(known) {
+    this.#notifier ??= import("./notify.js").then(({ Notifier }) => new Notifier());
+    (await this.#notifier).look(known);
+  }
 
   /** The same list for the same agents, so that what shows them can tell. */
   #sorted(known) {
@@ -104,6 +112,7 @@ class App extends Component {
         ${tab("messages", filter, "Messages", 0, shown === "messages")}
         ${tab("inbox", "", "Inbox", unread, shown === "inbox")}
         ${tab("history", "", "History", 0, shown === "history")}
+        ${tab("usage", "", "Usage", 0, shown === "usage")}
         ${opened && tab("agent", opened, html`<${Name} name=${opened} />`, 0, shown === "agent")}
       </nav>
       <div class="swarm pane ${wide || shown === "swarm" ? "shown" : ""}">
@@ -111,7 +120,7 @@ class App extends Component {
         ${known.phase === "ready" &&
         html`<div class="side">
             <${Notifications} />
-            <${Waiting} items=${known.waiting} questions=${known.questions} approvals=${known.approvals} unread=${unread} agents=${known.agents} session=${session} />
+            <${Waiting} items=${known.waiting} questions=${known.questions} approvals=${known.approvals} usage=${known.usage} unread=${unread} agents=${known.agents} session=${session} />
           </div>
           <${Agents} agents=${agents} latest=${known.latest} failures=${known.failures} shown=${shown === "agent" ? opened : ""} session=${session} />
           <${Graves} decisions=${known.decisions} session=${session} />`}
@@ -133,6 +142,8 @@ class App extends Component {
         <div class=${pane("inbox")}><${Inbox} inbox=${known.inbox} session=${session} onReply=${this.#reply} /></div>
         ${(shown === "history" || this.#history) &&
         html`<div class=${pane("history")}><${History} decisions=${known.decisions} shown=${(this.#history = true) && shown === "history"} session=${session} /></div>`}
+        ${(shown === "usage" || this.#usage) &&
+        html`<div class=${pane("usage")}><${Usage} today=${known.usage} shown=${(this.#usage = true) && shown === "usage"} session=${session} /></div>`}
         ${opened &&
         html`<div class=${pane("agent")}>
           <${AgentView}

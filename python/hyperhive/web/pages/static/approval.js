@@ -2,7 +2,7 @@
 // bound to the commit that stands here, so that nobody says yes to something else.
 
 import { Button, Problem, SureButton, useAction } from "./actions.js";
-import { decide, getApproval } from "./api.js";
+import { decide, getApproval } from "./api-detail.js";
 import { Name } from "./names.js";
 import { html, styled, useRef, useState } from "./page.js";
 import { Patch } from "./patch.js";

@@ -1,7 +1,7 @@
 // The files that an agent is configured by, fetched when somebody looks.
 
 import { Problem, useAction } from "./actions.js";
-import { getConfig } from "./api.js";
+import { getConfig } from "./api-detail.js";
 import { html, useEffect, useState } from "./page.js";
 import { Inline, visible } from "./text.js";
 

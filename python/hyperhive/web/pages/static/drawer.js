@@ -1,8 +1,9 @@
 // What opens below an agent's row: everything that is known of it, and everything that can be asked of it.
 
 import { Button, Problem, SureButton, useAction } from "./actions.js";
-import { Context, Cost, LastTurn, operationOf } from "./agent-facts.js";
-import { act, getPageUrl } from "./api.js";
+import { Budget, Context, Cost, LastTurn, operationOf } from "./agent-facts.js";
+import { act } from "./api.js";
+import { getPageUrl } from "./api-detail.js";
 import { ModelPicker } from "./model-picker.js";
 import { html, later, useState } from "./page.js";
 import { Inline } from "./text.js";
@@ -96,7 +97,8 @@ export function Drawer({ agent, failure, session }) {
       <a class="button" href=${pageOf(name)}>Open its page</a>
       <${ModelPicker} agent=${agent} session=${session} />
       <${Context} usage=${agent.usage} />
-      <${Cost} usage=${agent.usage} />
+      <${Cost} usage=${agent.usage} today=${agent.today} />
+      <${Budget} budget=${agent.budget} />
       <span class="small"><${Port} agent=${agent} session=${session} /></span>
     </div>
     <p class="facts muted small">

@@ -1,7 +1,7 @@
 // The history of decisions: who decided what, when and why, newest first.
 
 import { Button, Problem, useAction } from "./actions.js";
-import { getAudit } from "./api.js";
+import { getAudit } from "./api-detail.js";
 import { Name } from "./names.js";
 import { html, still, useEffect, useRef, useState } from "./page.js";
 import { Inline } from "./text.js";

@@ -1,7 +1,7 @@
 // The last lines of an agent's journal, fetched when somebody looks; who follows it gets each line as it is printed.
 
 import { Button, Problem, useAction } from "./actions.js";
-import { getJournal, getJournalStream } from "./api.js";
+import { getJournal, getJournalStream } from "./api-detail.js";
 import { html, useEffect, useLayoutEffect, useRef, useState } from "./page.js";
 import { readEvents } from "./stream.js";
 import { visible } from "./text.js";

@@ -2,7 +2,7 @@
 // every page that is open shows the same.
 
 import { Button, Problem, useAction } from "./actions.js";
-import { login } from "./api.js";
+import { login } from "./api-detail.js";
 import { isSigningIn, wantsLogin } from "./login.js";
 import { html, useEffect, useRef, useState } from "./page.js";
 import { Inline } from "./text.js";

@@ -1,6 +1,6 @@
 // The row about notifications: off, on, muted, or blocked and what to do then.
 
-import { enable, enabled, muted, permission, setMuted } from "./notify.js";
+import { enable, enabled, muted, permission, setMuted } from "./notify-choice.js";
 import { html, useEffect, useState } from "./page.js";
 
 const BLOCKED = "The browser blocks notifications for this address. Allow them in its settings for this site (the sign before the address), then reload.";

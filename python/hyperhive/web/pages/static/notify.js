@@ -1,11 +1,10 @@
 // Browser notifications: what is new and waits for the operator, each once, however many tabs are open or reloaded.
 
 import { keep, kept } from "./keep.js";
+import { enabled, muted } from "./notify-choice.js";
 import { isUnread } from "./store.js";
 import { firstLine, visible } from "./text.js";
 
-const ENABLED = "hyperhive.notify";
-const MUTED = "hyperhive.muted";
 const TOLD = "hyperhive.told";
 /** Things that are remembered as told. */
 const KEPT = 400;
@@ -38,20 +37,6 @@ export function newsOf({ hive, waiting, inbox, questions }) {
       view: "#inbox",
     }));
   return [...items, ...mail];
-}
-
-/** Whether the browser would show any here: it does so in secure places only. */
-export const possible = () => "Notification" in window && isSecureContext;
-export const permission = () => (possible() ? Notification.permission : "impossible");
-/** Chosen by the operator in this browser, and allowed by it. */
-export const enabled = () => permission() === "granted" && kept(ENABLED) === "yes";
-export const muted = () => kept(MUTED) === "yes";
-export const setMuted = (on) => keep(MUTED, on ? "yes" : null);
-
-/** Asks the browser; to be called by a press of a button. */
-export async function enable() {
-  if (!possible()) return;
-  if ((await Notification.requestPermission()) === "granted") keep(ENABLED, "yes");
 }
 
 /** Marks a thing as told. Every tab of this browser asks here, one after the other, and only the first is told yes. */

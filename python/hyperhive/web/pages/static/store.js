@@ -28,6 +28,7 @@ export const EMPTY = {
   waiting: [],
   questions: {}, // open ones, and those that were settled since the snapshot, by id
   approvals: {}, // open ones, by id
+  usage: {}, // of the whole hive: {today, budget}
   decisions: 0, // counts what may have changed tombstones and the history of decisions
   failures: {}, // by agent: why the last thing that was asked of it failed
   events: {}, // by agent, oldest first: {items, complete}, only for agents whose events were opened
@@ -95,6 +96,7 @@ const HANDLERS = {
   },
   message: (state, { data }) => trimmed(withMessages(state, [data])),
   waiting: (state, { data }) => ({ ...state, waiting: blocked(data.waiting) }),
+  usage: (state, { data }) => ({ ...state, usage: data }),
   warnings: (state, { data }) => ({ ...state, warnings: data.warnings ?? [] }),
   question: (state, { data }) => ({
     ...state,
@@ -146,6 +148,7 @@ function takeSnapshot(state, { snapshot, inbox }) {
     waiting: blocked(snapshot.waiting),
     questions: byId(snapshot.questions),
     approvals: byId(snapshot.approvals),
+    usage: snapshot.usage ?? {},
     decisions: state.decisions + 1,
     failures: {},
     // Shown until they are loaded anew: `stale` is the last event before the gap.

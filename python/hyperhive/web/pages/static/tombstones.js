@@ -1,7 +1,7 @@
 // Agents that are no more, and what is kept of each: they can be had back, or wiped by typing the name.
 
 import { Button, Problem, useAction } from "./actions.js";
-import { purge, revive } from "./api.js";
+import { purge, revive } from "./api-detail.js";
 import { Name } from "./names.js";
 import { html, still, useLayoutEffect, useRef, useState } from "./page.js";
 import { bytes } from "./text.js";

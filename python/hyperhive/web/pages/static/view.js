@@ -3,11 +3,11 @@
 import { takeFromAddress } from "./token.js";
 
 /**
- * @typedef {{name: "swarm"|"messages"|"inbox"|"history"|"agent", agent: string}} View
+ * @typedef {{name: "swarm"|"messages"|"inbox"|"history"|"usage"|"agent", agent: string}} View
  *   `agent` is whose events are open, or for messages the filter; "" is none
  */
 
-const NAMES = new Set(["swarm", "messages", "inbox", "history", "agent"]);
+const NAMES = new Set(["swarm", "messages", "inbox", "history", "usage", "agent"]);
 
 /** @returns {View} */
 export function currentView() {

@@ -11,6 +11,7 @@ import { linkTo, pageOf } from "./view.js";
 
 // What is seldom there comes when it is.
 const Approval = later(() => import("./approval.js"), "Approval");
+const Raise = later(() => import("./budget.js"), "Raise");
 const Letter = later(() => import("./letter.js"), "Letter");
 
 const WORDS = {
@@ -18,9 +19,13 @@ const WORDS = {
   needs_login: "login",
   hold: "on hold",
   over_budget: "budget",
+  budget_warning: "budget",
   login_expiry: "login ends",
 };
 const GRAVE = new Set(["dead_letter", "failed", "unreachable", "crash"]);
+/** What was only to be seen. */
+const DISMISSED = new Set(["crash", "budget_warning"]);
+const BUDGETS = new Set(["over_budget", "budget_warning"]);
 const wordOf = (kind) => WORDS[kind] ?? String(kind).replaceAll("_", " ");
 
 /** Restart where that may help; the rest of what can be done is the agent's own row. */
@@ -31,7 +36,7 @@ function Restart({ item, agent, run, pending, session }) {
   <//>`;
 }
 
-const Item = still(({ item, agent, question, approval, session }) => {
+const Item = still(({ item, agent, question, approval, budget, session }) => {
   const [run, pending, error, forget] = useAction();
   const { id, kind, title, since, deadline } = item;
   const asks = kind === "question" && question?.status === "open";
@@ -49,18 +54,19 @@ const Item = still(({ item, agent, question, approval, session }) => {
         : html`<p class="item-title"><${Inline} text=${title} /></p>
             ${deadline && html`<p class="small deadline"><${Age} at=${deadline} until=${true} /> left</p>`}`}
     ${kind === "dead_letter" && Number.isInteger(item.ref) && html`<${Letter} item=${item} run=${run} pending=${pending} session=${session} />`}
+    ${budget && html`<${Raise} scope=${item.ref} budget=${budget} session=${session} />`}
     ${kind === "hold" && item.agent && html`<div class="buttons"><${Button} off=${pending} onPress=${() => run("resume", () => session.do(() => act(item.agent, "resume")))}>${pending ? "Resuming…" : `Resume ${item.agent}`}<//></div>`}
-    ${(stuck || kind === "crash") &&
+    ${(stuck || DISMISSED.has(kind)) &&
     html`<div class="buttons">
       ${stuck && item.agent && html`<${Restart} item=${item} agent=${agent} run=${run} pending=${pending} session=${session} />`}
-      ${kind === "crash" && html`<${Button} off=${pending} onPress=${() => run("dismiss", () => session.do(() => dismiss(id)))}>${pending ? "Dismissing…" : "Dismiss"}<//>`}
+      ${DISMISSED.has(kind) && html`<${Button} off=${pending} onPress=${() => run("dismiss", () => session.do(() => dismiss(id)))}>${pending ? "Dismissing…" : "Dismiss"}<//>`}
     </div>`}
     ${(kind === "needs_login" || kind === "login_expiry") && item.agent && html`<div class="buttons"><a class="button" href=${pageOf(item.agent)}>Sign ${item.agent} in</a></div>`}
     <${Problem} error=${error} onForget=${forget} />
   </li>`;
 });
 
-/** Properties: `items`, `questions` and `approvals` by id, `unread` mail, `agents` by name, `session`. */
+/** Properties: `items`, `questions` and `approvals` by id, the hive's `usage`, `unread` mail, `agents` by name, `session`. */
 export class Waiting extends Component {
   #list = null;
 
@@ -76,7 +82,7 @@ export class Waiting extends Component {
     (next?.querySelector("input, button, textarea, a.button") ?? document.getElementById("waiting-title")).focus();
   }
 
-  render({ items, questions, approvals, unread, agents, session }) {
+  render({ items, questions, approvals, usage, unread, agents, session }) {
     const sorted = [...items].sort((a, b) => String(a.since).localeCompare(String(b.since)));
     return html`<section class="waiting" aria-labelledby="waiting-title">
       <h2 id="waiting-title" tabindex="-1">Waiting for you ${items.length > 0 && html`<span class="count">${items.length}</span>`}</h2>
@@ -84,7 +90,7 @@ export class Waiting extends Component {
       <ul class="plain" ref=${(list) => (this.#list = list ?? this.#list)}>
         ${sorted.map(
           (item) =>
-            html`<${Item} key=${item.id} item=${item} agent=${agents[item.agent]} question=${item.kind === "question" ? questions[item.ref] : undefined} approval=${item.kind === "approval" ? approvals[item.ref] : undefined} session=${session} />`,
+            html`<${Item} key=${item.id} item=${item} agent=${agents[item.agent]} question=${item.kind === "question" ? questions[item.ref] : undefined} approval=${item.kind === "approval" ? approvals[item.ref] : undefined} budget=${BUDGETS.has(item.kind) ? (agents[item.ref] ?? usage).budget : undefined} session=${session} />`,
         )}
       </ul>
       ${unread > 0 &&
