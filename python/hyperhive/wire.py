@@ -31,6 +31,8 @@ MAX_REMINDER: Final = 8 * 1024
 MAX_AHEAD: Final = 366 * 86400
 #: Seconds that a `recv` or a command poll may stay parked.
 MAX_WAIT: Final = 180
+#: Lines of another agent's log that the manager may read at once.
+MAX_LOG_LINES: Final = 500
 #: Messages that one `recv` may hand out.
 MAX_BATCH: Final = 32
 
@@ -329,6 +331,25 @@ class LooseEndsAnswer(Answer):
 
     ends: list[LooseEnd]
     unread: int
+
+
+class OperationAnswer(Answer):
+    """`POST /v1/agents/{n}/{start|stop|restart|rebuild}` of the manager: what became of it.
+
+    `status` is one of `queued running done failed`; the first two say that it goes on.
+    """
+
+    id: int
+    agent: str
+    kind: str
+    status: str
+    error: str | None = None
+
+
+class LogsAnswer(Answer):
+    """`GET /v1/agents/{n}/logs` of the manager: what another agent's harness printed, oldest first."""
+
+    lines: list[str]
 
 
 class CommandDone(Request):

@@ -15,6 +15,7 @@ from hyperhive.store.events import EventBatch, NewEvent
 from hyperhive.web.answers import make_app
 from hyperhive.web.api.caller import Caller, calling_agent
 from hyperhive.web.api.direct import add_direct
+from hyperhive.web.api.manager import add_manager
 from hyperhive.web.api.open_ends import add_open_ends
 from hyperhive.wire import (
     AnswerRequest,
@@ -82,6 +83,7 @@ def agent_app(hive: Hive) -> FastAPI:
     _add_questions(app, hive)
     add_open_ends(app, hive)
     _add_self(app, hive)
+    add_manager(app, hive)
     return app
 
 

@@ -7,6 +7,7 @@ from fastapi import Depends, Request
 
 from hyperhive.errors import HiveError
 from hyperhive.hive.roster import Agent
+from hyperhive.names import MANAGER
 
 if TYPE_CHECKING:
     from hyperhive.hive.hive import Hive
@@ -31,3 +32,15 @@ async def calling_agent(request: Request) -> Agent:
 
 Caller = Annotated[Agent, Depends(calling_agent)]
 """The calling agent, as a parameter of a route."""
+
+
+async def manager_alone(agent: Caller) -> Agent:
+    """The manager, whose socket this is.
+
+    Raises:
+        HiveError: `not_allowed`: it is another agent's.
+    """
+    if agent.name != MANAGER:
+        what = f"'{agent.name}' is not the manager, and only the manager may ask for this"
+        raise HiveError("not_allowed", what, "Write to the manager, or to the operator")
+    return agent

@@ -1,0 +1,214 @@
+"""The manager: an agent like the others, with routes that only its socket has, and none of them on itself."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+import pytest
+from fastapi.routing import APIRoute
+from hive_bed import short_place
+from lifecycle_bed import Harness, Life, life, refusal
+
+from hyperhive.errors import HiveError
+from hyperhive.web.api.agent import agent_app
+from hyperhive.web.api.caller import manager_alone
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+_TWO: dict[str, Any] = {"alice": {}, "bob": {}}
+_MANAGER: dict[str, Any] = {"manager": {"enable": True, "model": "opus", "prompt": "Keep it small."}}
+
+
+def _manager_routes() -> list[tuple[str, str]]:
+    """Method and path of every route that asks who calls."""
+    routes = [route for route in agent_app(mock.MagicMock()).routes if isinstance(route, APIRoute)]
+    guarded = [r for r in routes if any(d.call is manager_alone for d in r.dependant.dependencies)]
+    return [(method, route.path) for route in guarded for method in sorted(route.methods)]
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    with short_place() as made:
+        yield made
+
+
+@pytest.fixture
+async def hive(place: Path) -> AsyncIterator[Life]:
+    async with life(place, _TWO, **_MANAGER) as running:
+        await running.running("alice", "bob", "manager")
+        yield running
+
+
+async def _told(manager: Harness) -> list[dict[str, Any]]:
+    """The events that it was told of and has not read yet."""
+    found = [message for message in await manager.recv() if message["from"] == "system"]
+    if found:
+        await manager.outcome(*(message["id"] for message in found))
+    return [json.loads(message["body"]) for message in found if message["body"].startswith("{")]
+
+
+async def test_it_is_an_agent_with_a_role(hive: Life) -> None:
+    manager = await hive.harness("manager").up("needs_login")
+    row = await hive.row("manager")
+    assert (row["role"], row["origin"], row["port"], row["model"]) == ("manager", "declared", 8000, "opus")
+    assert row["state"] == "needs_login"
+    about = await manager.ask("/v1/self")
+    assert (about["role"], about["model"], about["prompt"]) == ("manager", "opus", "Keep it small.")
+    alice = await hive.up("alice")
+    assert (await alice.ask("/v1/self"))["role"] == "agent"
+    roles = {peer["name"]: peer["role"] for peer in (await alice.ask("/v1/peers"))["peers"]}
+    assert roles == {"bob": "agent", "manager": "manager", "operator": "operator"}
+    await alice.ask("/v1/messages", {"to": "manager", "body": "hello"})
+    assert [message["body"] for message in await manager.recv()] == ["hello"]
+
+
+async def test_it_comes_and_goes_with_the_settings(hive: Life) -> None:
+    await hive.reload(_TWO, manager={"enable": False})
+    await hive.watch.operation("manager", "destroy", "done")
+    tombstone = await hive.tombstone("manager")
+    assert tombstone is not None
+    assert tombstone["declared"] is False
+    await hive.reload(_TWO, manager={"enable": True})
+    await hive.running("manager")
+    assert (await hive.row("manager"))["model"] == "haiku"
+
+
+async def test_a_destroyed_one_comes_back_by_a_revive(hive: Life) -> None:
+    await hive.do("manager", "destroy")
+    await hive.reload(_TWO, **_MANAGER)
+    tombstone = await hive.tombstone("manager")
+    assert tombstone is not None
+    assert tombstone["declared"] is True
+    await hive.revive("manager")
+    assert (await hive.row("manager"))["origin"] == "declared"
+
+
+async def test_its_routes_are_refused_on_every_other_socket(hive: Life) -> None:
+    routes = _manager_routes()
+    assert {("POST", "/v1/agents/{name}/{action}"), ("GET", "/v1/agents/{name}/logs")} <= set(routes)
+    alice = await hive.up("alice")
+    for method, path in routes:
+        for name in ("bob", "alice", "manager", "..", "nobody"):
+            asked = path.format(name=name, action="stop", number=1)
+            # Whatever is sent with it, it is not looked at.
+            body = None if method == "GET" else {"name": "coder"}
+            assert await refusal(alice.client.ask(method, asked, body)) == "not_allowed", (method, asked)
+    assert hive.runtime.running() == {"alice", "bob", "manager"}
+    assert hive.runtime.stopped == []
+    assert (await hive.operator.ask("GET", "/api/audit"))["audit"] == []
+
+
+async def test_the_operators_routes_are_not_on_its_socket(hive: Life) -> None:
+    manager = await hive.up("manager")
+    for path in ("/api/state", "/api/agents", "/api/agents/bob/stop", "/api/approvals", "/api/audit"):
+        assert await refusal(manager.client.ask("GET", path)) == "not_found"
+        assert await refusal(manager.client.ask("POST", path, {})) == "not_found"
+
+
+@pytest.mark.parametrize("action", ["start", "stop", "restart", "rebuild"])
+async def test_it_does_nothing_to_itself(hive: Life, action: str) -> None:
+    manager = await hive.up("manager")
+    assert await refusal(manager.ask(f"/v1/agents/manager/{action}", {})) == "not_allowed"
+    assert hive.runtime.stopped == []
+
+
+async def test_it_does_not_read_its_own_log(hive: Life) -> None:
+    manager = await hive.up("manager")
+    assert await refusal(manager.ask("/v1/agents/manager/logs")) == "not_allowed"
+
+
+@pytest.mark.parametrize("name", ["..", "Bob", "operator", "bob%2Fstate", "a" * 10, "%00", "bob%0a"])
+async def test_a_name_in_a_path_is_a_name(hive: Life, name: str) -> None:
+    manager = await hive.up("manager")
+    for path, body in ((f"/v1/agents/{name}/stop", {}), (f"/v1/agents/{name}/logs", None)):
+        assert await refusal(manager.ask(path, body)) in {"malformed", "not_found"}
+    assert hive.runtime.stopped == []
+
+
+@pytest.mark.parametrize("action", ["destroy", "purge", "pause", "resume", "kick", "cancel", "logs", ""])
+async def test_it_may_not_do_more(hive: Life, action: str) -> None:
+    manager = await hive.up("manager")
+    assert await refusal(manager.ask(f"/v1/agents/bob/{action}", {})) in {
+        "malformed",
+        "not_found",
+        "method_not_allowed",
+    }
+    assert hive.runtime.stopped == []
+
+
+async def test_what_it_does_is_done_and_stands_in_the_audit_log(hive: Life) -> None:
+    manager, bob = await hive.up("manager"), await hive.up("bob")
+    await manager.recv()
+    await bob.close()
+    for action, runs in (("stop", False), ("start", True), ("restart", True), ("rebuild", True)):
+        done = await manager.ask(f"/v1/agents/bob/{action}", {})
+        assert (done["agent"], done["kind"], done["status"], done["error"]) == ("bob", action, "done", None)
+        assert ("bob" in hive.runtime.running()) is runs
+    audit = (await hive.operator.ask("GET", "/api/audit"))["audit"]
+    assert [(row["actor"], row["action"]) for row in reversed(audit)] == [
+        ("manager", action) for action in ("stop", "start", "restart", "rebuild")
+    ]
+    assert await _told(manager) == [], "it knows what it did itself"
+    woken = [message["body"] for message in await hive.harness("bob", "second").recv()]
+    assert "the manager started you" in woken[0]
+
+
+async def test_what_fails_is_said_to_it(hive: Life) -> None:
+    manager = await hive.up("manager")
+    assert await refusal(manager.ask("/v1/agents/nobody/stop", {})) == "unknown_agent"
+    await hive.do("bob", "stop")
+    hive.runtime.refusal = HiveError("operation_failed", "no room", "make some")
+    with pytest.raises(HiveError, match="no room"):
+        await manager.ask("/v1/agents/bob/start", {})
+
+
+async def test_it_waits_for_a_turn_to_end(hive: Life) -> None:
+    """A stop lets the turn end, which takes longer than an operator's request is kept waiting."""
+    manager, bob = await hive.up("manager"), await hive.up("bob")
+    commands = await bob.park("/v1/commands")
+    stopping = asyncio.create_task(manager.ask("/v1/agents/bob/stop", {}))
+    (command,) = (await commands)["commands"]
+    assert command["kind"] == "stop"
+    assert not stopping.done()
+    hive.runtime.crash("bob", 0)
+    assert (await stopping)["status"] == "done"
+
+
+async def test_it_reads_the_logs_of_others(hive: Life) -> None:
+    manager = await hive.up("manager")
+    log = hive.place / "state" / "logs" / "bob.log"
+    log.parent.mkdir(exist_ok=True)
+    log.write_text("".join(f"line {number}\n" for number in range(300)))
+    assert (await manager.ask("/v1/agents/bob/logs?lines=2"))["lines"] == ["line 298", "line 299"]
+    assert len((await manager.ask("/v1/agents/bob/logs"))["lines"]) == 100
+    for wrong in ("0", "501", "x"):
+        assert await refusal(manager.ask(f"/v1/agents/bob/logs?lines={wrong}")) == "malformed"
+
+
+async def test_it_hears_what_the_operator_does_and_nothing_of_itself(hive: Life) -> None:
+    manager = await hive.up("manager")
+    await manager.recv()
+    await hive.do("bob", "stop")
+    await hive.do("bob", "stop")
+    await hive.do("bob", "rebuild")
+    await hive.do("bob", "destroy")
+    assert await _told(manager) == [
+        {"event": "killed", "agent": "bob", "by": "operator"},
+        {"event": "rebuilt", "agent": "bob", "by": "operator"},
+        {"event": "destroyed", "agent": "bob", "by": "operator"},
+    ]
+    await hive.do("manager", "rebuild")
+    assert await _told(await hive.harness("manager", "second").up()) == []
+
+
+async def test_it_hears_of_agents_that_left_the_settings(hive: Life) -> None:
+    manager = await hive.up("manager")
+    await manager.recv()
+    await hive.reload({"alice": {}}, **_MANAGER)
+    await hive.watch.operation("bob", "destroy", "done")
+    assert await _told(manager) == [{"event": "destroyed", "agent": "bob", "by": "the settings"}]
