@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-from hyperhive.config import AgentSettings, Defaults, Limits, Manager, Systems
+from hyperhive.config import AgentSettings, Defaults, Limits, Systems
 from hyperhive.names import web_port
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def _secret(where: str, path: Path) -> Iterator[Finding]:
 
 
 def _claude(settings: HiveSettings) -> Iterator[Finding]:
-    if not settings.agents:
+    if not settings.declared:
         return
     spec = importlib.util.find_spec("claude_agent_sdk")
     bundled = Path(spec.origin).parent / "_bundled" / "claude" if spec and spec.origin else None
@@ -136,7 +136,7 @@ def _claude(settings: HiveSettings) -> Iterator[Finding]:
 def _port(settings: HiveSettings) -> Iterator[Finding]:
     port = settings.dashboard.port
     if not port_is_free(port):
-        who = [name for name in settings.agents if web_port(name) == port]
+        who = [name for name in settings.declared if web_port(name) == port]
         also = f"; it is also the page's port of '{who[0]}'" if who else ""
         text = f"port {port} is taken by another process (ss -ltnp 'sport = :{port}'){also}; choose another"
         yield Finding("error", "dashboard.port", text)
@@ -167,8 +167,6 @@ def unapplied(settings: HiveSettings) -> list[Finding]:
     """
     found = [
         *_differing("database", settings.database, type(settings.database)()),
-        # `enable` is left out: there is no manager yet, and false says just that.
-        *_differing("manager", settings.manager, Manager(), ("model", "prompt")),
     ]
     warnings = [Finding("warning", path, "this version does not act on it yet") for path in found]
     if settings.runtime != "nixos-container":

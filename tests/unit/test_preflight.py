@@ -89,8 +89,9 @@ def test_a_taken_port_is_found(tmp_path: Path) -> None:
 def test_a_missing_claude_is_found_where_there_are_agents(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
-    assert _found(_settings(agents={"alice": {}})) == [("error", "agents")]
-    assert _found(_settings()) == []
+    assert _found(_settings(agents={"alice": {}}, manager={"enable": False})) == [("error", "agents")]
+    assert _found(_settings()) == [("error", "agents")], "there is a manager"
+    assert _found(_settings(manager={"enable": False})) == []
 
 
 def _with_everything(runtime: str) -> HiveSettings:
@@ -119,7 +120,6 @@ def _with_everything(runtime: str) -> HiveSettings:
 
 _OF_NO_RUNTIME = [
     "database.url",
-    "manager.prompt",
 ]
 _OF_CONTAINERS = [
     "systems.default",

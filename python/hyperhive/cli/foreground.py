@@ -39,7 +39,7 @@ def run_serve(config: Path) -> None:
         note(f"warning: {finding}")
 
     def ready(hive: Ready) -> None:
-        note(f"ready: {len(settings.agents)} agents, runtime {hive.runtime}, port {hive.port}, {hive.host_socket}")
+        note(f"ready: {len(hive.agents)} agents, runtime {hive.runtime}, port {hive.port}, {hive.host_socket}")
 
     asyncio.run(run(settings, on_ready=ready, reread=lambda: load_settings(config)))
 
@@ -94,7 +94,7 @@ def calm_log() -> Iterator[None]:
 
 
 def _welcome(settings: HiveSettings, hive: Ready, config: Path | None) -> None:
-    names = sorted(settings.agents)
+    names = list(hive.agents)
     say(f"The hive is up: {len(names)} agent{'' if len(names) == 1 else 's'}, each in {hive.runtime}.")
     for warning in hive.warnings:
         note(f"warning: {plain(warning, one_line=True)}")
@@ -106,7 +106,7 @@ def _welcome(settings: HiveSettings, hive: Ready, config: Path | None) -> None:
     if names:
         say(f'\nWrite to one:     hyperhive send {names[0]} "hello"')
         say("See the answers:  hyperhive inbox; hyperhive messages -f; or the dashboard")
-    else:
+    if not settings.agents:
         say('\nDeclare agents in ./hive.json, for example {"agents": {"alice": {}}}, and start again;')
         say("examples/hive.json and docs/options.md show what can be set.")
     if settings.state_dir.absolute() != Path(".hyperhive").absolute():

@@ -68,6 +68,7 @@ class Ready:
         runtime: the runtime that is really used.
         warnings: what the operator should know, one sentence each.
         port: the dashboard's port.
+        agents: names of the agents that there are, in alphabetical order.
     """
 
     host_socket: Path
@@ -75,6 +76,7 @@ class Ready:
     runtime: str
     warnings: tuple[str, ...]
     port: int
+    agents: tuple[str, ...]
 
 
 async def run(  # noqa: PLR0913 - what a caller may want, all but the first by name
@@ -279,6 +281,7 @@ def _ready(hive: Hive, port: int) -> Ready:
         runtime=hive.runtime.name,
         warnings=tuple(hive.warnings),
         port=port,
+        agents=tuple(sorted(hive.roster.members())),
     )
 
 
