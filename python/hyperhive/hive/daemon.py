@@ -20,7 +20,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from hyperhive.clock import utc_now
 from hyperhive.errors import HiveError
 from hyperhive.hive import systemd, tombstones
+from hyperhive.hive.builder import NoBuilder
 from hyperhive.hive.declaration import declare
+from hyperhive.hive.deployment import Deployment
 from hyperhive.hive.hive import Hive
 from hyperhive.hive.layout import Layout
 from hyperhive.hive.lifecycle import Lifecycle
@@ -186,6 +188,8 @@ def _complete(hive: Hive, group: asyncio.TaskGroup) -> App:
     """Give the hive the parts that need it themselves; the operator's application."""
     hive.lifecycle = Lifecycle(hive, group)
     hive.operations = Operations(group, hive.clock, hive.operation_changed)
+    hive.builder = NoBuilder()
+    hive.deployment = Deployment(hive, group)
     hive.agent_app = agent_app(hive)
     hive.notifier = Notifier(hive, group)
     hive.trouble.begin(group)
@@ -221,6 +225,7 @@ async def _open(hive: Hive, app: App, stop: asyncio.Event, on_progress: Callable
     await hive.lifecycle.take_over()
     await hive.lifecycle.reconcile()
     await hive.approvals.begin()
+    await hive.deployment.recover()
     hive.notifier.start()
     return port
 
@@ -246,6 +251,9 @@ async def _close(hive: Hive) -> None:
     hive.ports.close()
     await hive.notifier.close()
     await hive.approvals.close()
+    # Before what it waits for is cancelled: a step that was not ended is not to be taken for one that was.
+    hive.deployment.close()
+    await hive.builder.close()
     hive.operations.cancel_all()
     await hive.lifecycle.close()
     hive.close()

@@ -40,6 +40,8 @@ from hyperhive.web.sockets import bind_unix
 if TYPE_CHECKING:
     from hyperhive.clock import Clock
     from hyperhive.config import HiveSettings
+    from hyperhive.hive.builder import Builder
+    from hyperhive.hive.deployment import Deployment
     from hyperhive.hive.inbox import Entry
     from hyperhive.hive.layout import Layout
     from hyperhive.hive.lifecycle import Lifecycle
@@ -83,6 +85,8 @@ class Hive:
     agent_app: App = field(init=False)
     ports: AgentPorts = field(init=False)
     notifier: Notifier = field(init=False)
+    builder: Builder = field(init=False)
+    deployment: Deployment = field(init=False)
 
     def __post_init__(self) -> None:
         """Make the parts that live in memory."""
@@ -112,6 +116,7 @@ class Hive:
 
     async def load(self) -> None:
         """Read what the pages need to know from the store, and what the broker has to deliver."""
+        await self.deployment.load()
         await self.broker.load()
         for row in await self.store.read(messages.entries_in, "dead"):
             self.waiting.message(entry_of(row), dead=True)

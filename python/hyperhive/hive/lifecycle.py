@@ -60,6 +60,8 @@ class Lifecycle:
         self._stopping: set[str] = set()
         #: Whose harness, as it runs now, has polled.
         self._heard: set[str] = set()
+        #: Set whenever something about an agent changed that somebody waits for.
+        self._watched: dict[str, asyncio.Event] = {}
         self._restarts: set[asyncio.Task[None]] = set()
         self._closing = False
         hive.runtime.on_exit = self._ended
@@ -114,7 +116,7 @@ class Lifecycle:
         """What the agent should run on, by the settings in force."""
         hive = self._hive
         credentials = {**hive.settings.defaults.credentials, **agent.settings.credentials}
-        container = container_of(hive.settings, agent.name)
+        container = container_of(hive.settings, agent.name, hive.deployment.system(agent.name))
         return replace(hive.layout.plan(agent.name, credentials), container=container)
 
     # --- who and what
@@ -247,6 +249,58 @@ class Lifecycle:
         with suppress(OSError):
             self._hive.layout.agent_socket(agent.name).parent.rmdir()
 
+    def heard(self, name: str) -> bool:
+        """Whether its harness, as it runs now, has connected."""
+        return name in self._heard
+
+    async def apply(self, agent: Agent, *, at_once: bool = False, anew: bool = False) -> None:
+        """Bring the agent to what is wanted for it, and return once it is; one that is stopped stays so.
+
+        Args:
+            agent: who.
+            at_once: also where that ends a turn; else it waits for the turn's end.
+            anew: start its harness anew also where nothing is to be changed.
+
+        Raises:
+            HiveError: whatever keeps it from that.
+        """
+        if agent.name in self._hive.runtime.running():
+            await self._deploys.apply(agent, at_once=at_once, anew=anew)
+        elif agent.wanted != "stopped":
+            await self._start_now(agent)
+
+    async def _start_now(self, agent: Agent) -> None:
+        refusals: list[HiveError] = []
+
+        async def work() -> None:
+            try:
+                await self._start_wanted(agent)
+            except HiveError as error:
+                refusals.append(error)
+                raise
+
+        self.forgive(agent)
+        await asyncio.wait({self._queue(agent.name, "start", work)})
+        if refusals:
+            raise refusals[0]
+
+    async def connected(self, agent: Agent, seconds: float) -> str | None:
+        """Wait until its harness, as it runs now, has connected; None then, or if it is not wanted to run, else why."""
+        changed = self._watched.setdefault(agent.name, asyncio.Event())
+        try:
+            async with asyncio.timeout(seconds):
+                while agent.name not in self._heard and agent.wanted != "stopped" and not agent.tombstone:
+                    if agent.fact == "failed":
+                        return agent.problem or "it does not run"
+                    changed.clear()
+                    await changed.wait()
+        except TimeoutError:
+            said = f": {agent.problem}" if agent.problem else ""
+            return f"its harness has not connected within {seconds:g} s{said}"
+        finally:
+            self._watched.pop(agent.name, None)
+        return None
+
     def leaving(self, name: str) -> _Leaving:
         """While this is entered, the end of the agent's harness is no crash."""
         return _Leaving(self._stopping, name)
@@ -268,7 +322,9 @@ class Lifecycle:
 
     def changed(self, agent: Agent) -> None:
         """Something about an agent is different: perhaps it is what a restart waits for."""
-        if agent.restart_pending and not self._closing:
+        if watched := self._watched.get(agent.name):
+            watched.set()
+        if (agent.restart_pending or self._deploys.awaits(agent.name)) and not self._closing:
             self._deploys.look(agent)
 
     def _ended(self, end: Exit) -> None:
@@ -319,6 +375,8 @@ class Lifecycle:
         self._signs.came(name)
         self._starts.leave(name)
         self._heard.add(name)
+        if watched := self._watched.get(name):
+            watched.set()
         if agent.fact in {"starting", "unreachable"} or name in self._hive.runtime.running():
             # Also one whose start failed, as far as the runtime knew.
             self._hive.roster.set_fact(agent, None, agent.problem if agent.fact is None else None)

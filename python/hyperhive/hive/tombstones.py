@@ -119,6 +119,7 @@ async def purge(hive: Hive, name: str) -> None:
         hive.schedules.forget(name)
         hive.waiting.forget(name)
         hive.trouble.purged(name)
+        hive.deployment.forget(name)
         hive.roster.touch(agent)
 
     await hive.questions.purged(name)

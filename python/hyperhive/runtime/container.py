@@ -61,12 +61,18 @@ class Container:
     closed_ports: tuple[str, ...] = PAGE_PORTS
 
 
-def container_of(settings: HiveSettings, name: str) -> Container:
-    """The container of the agent `name`, declared or not, as the settings want it."""
+def container_of(settings: HiveSettings, name: str, deployed: Path | None = None) -> Container:
+    """The container of the agent `name`, declared or not, as the settings want it.
+
+    Args:
+        settings: the settings in force.
+        name: the agent.
+        deployed: the system that was approved for it last, which is a layer on the one of the settings.
+    """
     own = settings.agents.get(name)
     binds = own.bind_mounts if own else {}
     return Container(
-        system=(own.system if own else None) or settings.systems.default,
+        system=deployed or (own.system if own else None) or settings.systems.default,
         limits=_limits(settings.defaults.limits, own.limits if own else None),
         binds=tuple(
             Bind(mount.host_path or Path(place), place, mount.is_read_only) for place, mount in sorted(binds.items())

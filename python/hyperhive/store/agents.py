@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from sqlalchemy import delete, insert, select, update
 
 from hyperhive.names import HIVES_OWN
-from hyperhive.store import audit
+from hyperhive.store import audit, deployments
 from hyperhive.store.tables import AgentRow, CrashRow, EventRow, HoldRow, MessageRow, ReminderRow, ScheduleRow
 
 if TYPE_CHECKING:
@@ -149,6 +149,7 @@ def purge(connection: Connection, items: list[Purge]) -> list[None]:
     """Forget agents: events and reminders go, and what waits for them is dead letters, but for the hive's own words."""
     for item in items:
         connection.execute(delete(_agents).where(_agents.c.name == item.name))
+        deployments.purge(connection, item.name)
         for table in (_events, _holds, _crashes, _reminders, _schedules):
             connection.execute(delete(table).where(table.c.agent == item.name))
         waits = (_messages.c.recipient == item.name, _messages.c.state == "waiting")

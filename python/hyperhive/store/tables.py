@@ -14,7 +14,7 @@ from sqlmodel import Field, SQLModel
 from hyperhive.store.types import BigId, UtcDateTime
 
 #: Version of the schema that this code speaks; the newest file in `migrations/versions`.
-SCHEMA: Final = "0008"
+SCHEMA: Final = "0009"
 
 MessageState = Literal[
     # accepted, not done. Handed out or not is known to the broker; → settled, dead
@@ -96,6 +96,23 @@ ApprovalState = Literal[
     # nobody decided in time; the end
     "expired",
     # its commit does not build, what was approved did not work, or its agent's state is gone; the end
+    "failed",
+]
+
+DeployStep = Literal[
+    # it was approved, nothing was done; → switching, keeping (nothing was built, so nothing is switched)
+    "begun",
+    # its system is what the agent should run on, and it is brought to it when its turn ended; → checking, reverting
+    "switching",
+    # the agent was brought to it, and its harness has to connect; → keeping, reverting
+    "checking",
+    # it works: its tag is set and `main` moved forward; → deployed
+    "keeping",
+    # it does not: the system before is what the agent should run on, and it is brought back to that; → failed
+    "reverting",
+    # the end
+    "deployed",
+    # the end; `error` says why
     "failed",
 ]
 
@@ -342,6 +359,34 @@ class ApprovalRow(SQLModel, table=True):
     note: str | None = Field(sa_column=Column(Text))
     #: Whether what follows its last transition (a tag, a word to the manager) is still to be done.
     unfinished: bool = Field(sa_column=Column(Boolean, nullable=False))
+
+
+class DeploymentRow(SQLModel, table=True):
+    """A commit of an agent's configuration on its way to what the agent runs on.
+
+    What an agent runs on is the system of its newest row that does not fail: step and system change in one statement.
+    """
+
+    __tablename__ = "deployments"
+    __table_args__ = (
+        _one_of("step", DeployStep),
+        Index("deployments_of_agent", "agent", "id"),
+        Index("deployments_of_approval", "approval_id", unique=True),
+    )
+
+    id: int = Field(sa_column=Column(BigId, primary_key=True, autoincrement=False))
+    #: None where the same commit was built anew, on what the host was upgraded to.
+    approval_id: int | None = Field(sa_column=Column(BigId))
+    agent: str = Field(sa_column=Column(String(16), nullable=False))
+    commit_hash: str = Field(sa_column=Column(String(64), nullable=False))
+    #: Store path; None where nothing was built.
+    system: str | None = Field(sa_column=Column(Text))
+    #: A word for all that the system was built with beside the commit; another one means that it has to be built anew.
+    base: str | None = Field(sa_column=Column(String(64)))
+    step: str = Field(sa_column=Column(String(12), nullable=False))
+    error: str | None = Field(sa_column=Column(Text))
+    begun_at: datetime = Field(sa_column=Column(UtcDateTime, nullable=False))
+    ended_at: datetime | None = Field(sa_column=Column(UtcDateTime))
 
 
 class AuditRow(SQLModel, table=True):
