@@ -93,6 +93,16 @@ in
 
     limits = hiveTypes.limits { };
 
+    schedules = mkOption {
+      type = types.attrsOf (types.submodule (import ./schedule-options.nix { inherit lib hiveTypes; }));
+      default = { };
+      example = literalExpression ''{ morning = { cron = "0 8 * * MON-FRI"; message = "Good morning."; }; }'';
+      description = ''
+        Messages that the agent gets again and again, by name. One that came due while the hive was down, or while the
+        agent was not done with the one before, comes once and says how many it stands for.
+      '';
+    };
+
     autoStart = mkOption {
       type = types.bool;
       default = true;

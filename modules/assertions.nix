@@ -132,6 +132,27 @@ let
     )
     ++ optional (lib.elem place hive.ownPlaces) "${path}: '${place}' is a place of the hive's own in every container; choose another.";
 
+  schedules = forAgents (
+    name: agent:
+    concatLists (
+      mapAttrsToList (
+        schedule: its:
+        let
+          path = at "agents.${name}.schedules.${schedule}";
+        in
+        optional (
+          (its.cron == null) == (its.every == null)
+        ) "${path}: a schedule has either `cron` or `every`; this has ${if its.cron == null then "neither" else "both"}."
+        ++ optional (
+          builtins.match "[A-Za-z0-9][A-Za-z0-9._-]{0,31}" schedule == null
+        ) "${path}: '${schedule}' cannot be a schedule's name: 1 to 32 letters, digits and . _ -, the first a letter or digit."
+        ++ optional (
+          its.every != null && hive.seconds its.every < 60
+        ) "${path}.every: '${its.every}' is too often; once a minute at most."
+      ) agent.schedules
+    )
+  );
+
   binds = forAgents (name: agent: concatLists (mapAttrsToList (bind name) agent.bindMounts));
 
   servers = forAgents (
@@ -227,6 +248,7 @@ in
           recipients
           secrets
           flags
+          schedules
           binds
           servers
           credentialPaths

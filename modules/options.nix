@@ -41,6 +41,13 @@ in
       description = "Where messages, logins, notes and everything else that lasts is kept.";
     };
 
+    timeZone = orNull types.str {
+      default = config.time.timeZone;
+      defaultText = literalExpression "config.time.timeZone";
+      example = "Europe/Berlin";
+      description = "The zone of schedules and of days. Without one, what /etc/localtime says.";
+    };
+
     database.url = orNull types.str {
       example = "postgresql+psycopg:///hyperhive";
       description = ''
@@ -205,10 +212,6 @@ in
       default = { };
       example = {
         approvals.ttl = "7d";
-        agents.alice.schedules.daily = {
-          cron = "0 8 * * *";
-          message = "Good morning.";
-        };
       };
       description = ''
         Anything of the settings file that has no option here, merged over what the options say. The file is checked

@@ -23,6 +23,7 @@ let
       credentials
       maxTurnMinutes
       limits
+      schedules
       autoStart
       extraNspawnFlags
       bindMounts
@@ -37,6 +38,7 @@ let
     runtimeDir = "/run/hyperhive";
     inherit (cfg)
       stateDir
+      timeZone
       group
       database
       dashboard

@@ -74,5 +74,20 @@ rec {
     "/state"
   ];
 
+  # Seconds of a span such as "90m", which has the form that its option's type asks for.
+  seconds =
+    span:
+    let
+      digits = lib.stringLength span - 1;
+      unit = {
+        s = 1;
+        m = 60;
+        h = 3600;
+        d = 86400;
+        w = 604800;
+      };
+    in
+    lib.toIntBase10 (lib.substring 0 digits span) * unit.${lib.substring digits 1 span};
+
   isClaudeCode = package: lib.getName package == "claude-code";
 }

@@ -14,6 +14,7 @@ from hyperhive import shapes
 from hyperhive.answer import wait_for_answer
 from hyperhive.connection import Connection, part_of_path
 from hyperhive.names import parse_agent_name
+from hyperhive.wire import LooseEndsAnswer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
@@ -353,6 +354,29 @@ class HiveClient:
         spec = {"name": name, "description": description, "model": model, "prompt": prompt}
         body = {key: value for key, value in spec.items() if value is not None}
         return shapes.ApprovalRow.model_validate(await self._line.post("/api/spawn-requests", body))
+
+    # --- reminders and what else is open
+
+    async def reminders(
+        self, *, status: str | None = None, agent: str | None = None, limit: int | None = None
+    ) -> shapes.RemindersAnswer:
+        """What agents will be reminded of, newest first, and the schedules that the settings declare.
+
+        Args:
+            status: only reminders that are `pending`, `fired` or `cancelled`.
+            agent: only of this agent.
+            limit: at most so many reminders.
+        """
+        answer = await self._line.get("/api/reminders", status=status, agent=agent, limit=limit)
+        return shapes.RemindersAnswer.model_validate(answer)
+
+    async def cancel_reminder(self, number: int) -> shapes.ReminderRow:
+        """Cancel a reminder of an agent; it is not told."""
+        return shapes.ReminderRow.model_validate(await self._line.delete(f"/api/reminders/{number}"))
+
+    async def loose_ends(self, name: str) -> LooseEndsAnswer:
+        """What an agent has open: questions both ways, requests, reminders, unread messages."""
+        return LooseEndsAnswer.model_validate(await self._line.get(f"{_agent(name)}/loose-ends"))
 
     # --- a task and its answer
 

@@ -94,6 +94,14 @@ class Connection:
         content = b"" if body is None else _encoded(body)
         return await self._ask("POST", path, content=content, headers={"content-type": "application/json"})
 
+    async def delete(self, path: str) -> Json:
+        """DELETE `path`.
+
+        Raises:
+            HiveError: what the hive answered, or `no_daemon`.
+        """
+        return await self._ask("DELETE", path)
+
     async def _ask(self, method: str, path: str, **arguments: Any) -> Json:  # noqa: ANN401 - httpx's
         try:
             response = await self._http.request(method, path, **arguments)

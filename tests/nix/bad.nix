@@ -73,6 +73,52 @@ in
     path = "agents.alice.allowedRecipients";
     value = "'bob'";
   };
+  scheduleWithout = {
+    module = alice { schedules.daily.message = "x"; };
+    path = "agents.alice.schedules.daily";
+    value = "neither";
+  };
+  scheduleWithBoth = {
+    module = alice {
+      schedules.daily = {
+        cron = "0 8 * * *";
+        every = "1d";
+        message = "x";
+      };
+    };
+    path = "agents.alice.schedules.daily";
+    value = "both";
+  };
+  scheduleTooOften = {
+    module = alice {
+      schedules.daily = {
+        every = "59s";
+        message = "x";
+      };
+    };
+    path = "agents.alice.schedules.daily.every";
+    value = "'59s'";
+  };
+  scheduleNever = {
+    module = alice {
+      schedules.daily = {
+        every = "00h";
+        message = "x";
+      };
+    };
+    path = "agents.alice.schedules.daily.every";
+    value = "'00h'";
+  };
+  scheduleName = {
+    module = alice {
+      schedules."a b" = {
+        every = "1h";
+        message = "x";
+      };
+    };
+    path = "agents.alice.schedules.a b";
+    value = "'a b'";
+  };
   secretInStore = {
     module.services.hyperhive.settings.dashboard.operatorTokenFile = "${builtins.storeDir}/x-token";
     path = "settings.dashboard.operatorTokenFile";

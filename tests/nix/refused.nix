@@ -25,6 +25,14 @@
     path = "agents.alice.limits.memoryMax";
     words = "lots";
   };
+  span = {
+    module.services.hyperhive.agents.alice.schedules.daily = {
+      every = "daily";
+      message = "x";
+    };
+    path = "agents.alice.schedules.daily.every";
+    words = "daily";
+  };
   typo = {
     module.services.hyperhive.agents.alice.promt = "x";
     path = "agents.alice.promt";

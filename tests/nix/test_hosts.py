@@ -94,7 +94,10 @@ def test_everything_that_can_be_set_arrives(hosts: Hosts) -> None:
     assert alice.mcp_servers["tracker"].allowed_tools == ["list_issues"]
     assert alice.mcp_servers["remote"].headers == {"Authorization": "Bearer ${TRACKER_TOKEN}"}
     assert (settings.defaults.max_turn_minutes, alice.max_turn_minutes) == (0.5, 15)
-    assert settings.agents["bob"].schedules["daily"].cron == "0 8 * * *"
+    bob = settings.agents["bob"].schedules
+    assert (bob["daily"].cron, bob["daily"].every, bob["often"].every) == ("0 8 * * *", None, "90m")
+    assert bob["often"].message.strip() == "Still there?"
+    assert settings.time_zone == "Europe/Berlin"
     assert not settings.agents["carol"].mutable
 
 

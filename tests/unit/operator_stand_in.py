@@ -58,6 +58,10 @@ def question(number: int, text: str = "Which?", **more: Any) -> dict[str, Any]: 
     }  # fmt: skip
 
 
+def reminder(number: int, text: str = "look", **more: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    return {"id": number, "agent": "alice", "message": text, "madeAt": AT, "at": AT, "status": "pending", **more}
+
+
 def tombstone(name: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
     return {
         "name": name, "since": AT, "origin": "declared", "declared": False, "hasLogin": True, "sizeBytes": 4300,
@@ -101,6 +105,15 @@ class StandIn:
             "GET /api/questions": {"questions": [question(4)]},
             "POST /api/questions/4/answer": question(4, status="answered", answer="yes", answeredBy="operator"),
             "POST /api/questions/4/cancel": question(4, status="cancelled", answeredBy="operator"),
+            "GET /api/reminders": {"reminders": [reminder(6)], "schedules": []},
+            "DELETE /api/reminders/6": reminder(6, status="cancelled", endedBy="operator", endedAt=AT),
+            "GET /api/agents/alice/loose-ends": {
+                "ends": [
+                    {"kind": "question", "id": 4, "text": "Which?", "since": AT, "deadline": AT, "who": "operator"},
+                    {"kind": "reminder", "id": 6, "text": "look\nnow", "since": AT, "deadline": AT, "who": None},
+                ],
+                "unread": 2,
+            },
             "GET /api/audit": {
                 "audit": [{"id": 1, "at": AT, "actor": "operator", "action": "start", "subject": "alice"}]
             },
@@ -172,7 +185,7 @@ class StandIn:
 @asynccontextmanager
 async def served(stand_in: StandIn) -> AsyncIterator[Path]:
     """Serve it on a Unix socket in this loop."""
-    app: Any = Starlette(routes=[Route("/{rest:path}", stand_in.handle, methods=["GET", "POST"])])
+    app: Any = Starlette(routes=[Route("/{rest:path}", stand_in.handle, methods=["GET", "POST", "DELETE"])])
     with tempfile.TemporaryDirectory(prefix="hh-") as directory:
         path = Path(directory) / "host.sock"
         async with Listeners() as listeners:

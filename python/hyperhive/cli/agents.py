@@ -114,7 +114,8 @@ def show(name: NameArgument, socket: SocketOption = None, as_json: JsonOption = 
         if as_json:
             show_json(agent)
         else:
-            show_agent(agent, (await hive.get(f"{path_of(name)}/events", limit=12))["events"])
+            open_ends = await hive.get(f"{path_of(name)}/loose-ends")
+            show_agent(agent, (await hive.get(f"{path_of(name)}/events", limit=12))["events"], open_ends["ends"])
 
     talk(socket, work)
 

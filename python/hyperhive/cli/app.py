@@ -18,6 +18,7 @@ from hyperhive.cli import (
     operations,
     overview,
     questions,
+    reminders,
     serving,
     sessions,
     spawning,
@@ -62,5 +63,8 @@ def _main(
     choose_socket(socket)
 
 
-for group in (serving, agents, operations, spawning, sessions, tombstones, messages, questions, approvals, overview):
+for group in (
+    *(serving, agents, operations, spawning, sessions, tombstones),
+    *(messages, questions, approvals, reminders, overview),
+):
     group.add_to(app)

@@ -22,8 +22,8 @@ _KIND_STYLES: Final = {
 _LINE: Final = 400
 
 
-def show_agent(agent: dict[str, Any], events: list[dict[str, Any]]) -> None:
-    """An agent, and its last events, which come newest first."""
+def show_agent(agent: dict[str, Any], events: list[dict[str, Any]], open_ends: list[dict[str, Any]]) -> None:
+    """An agent, what it has open, and its last events, which come newest first."""
     name = plain(agent.get("name"), one_line=True)
     state = short(agent.get("state"), 40)
     for_long = (f" for {age(agent.get('since'))}", "")
@@ -31,10 +31,32 @@ def show_agent(agent: dict[str, Any], events: list[dict[str, Any]]) -> None:
     for label, value in _facts(agent):
         if value:
             console().print(styled((f"  {label:<10}", "dim"), (plain(value, one_line=True), "")), soft_wrap=True)
+    if open_ends:
+        say("\nopen:")
+        for end in open_ends:
+            _show_end(end)
     if events:
         say("\nlast events (more: hyperhive logs --events):")
         for event in reversed(events):
             show_event(event)
+
+
+_ENDS: Final = {
+    "question": "asked {who}",
+    "to_answer": "is asked by {who}",
+    "approval": "requested for {who}",
+    "reminder": "reminder",
+}
+
+
+def _show_end(end: dict[str, Any]) -> None:
+    """Something open, as one line."""
+    kind = short(end.get("kind"), 16)
+    who = _ENDS.get(kind, kind).format(who=short(end.get("who"), 16))
+    until = f", {'due' if kind == 'reminder' else 'until'} {clock(end['deadline'])}" if end.get("deadline") else ""
+    head = f"  {kind} {end.get('id')}" if kind != "reminder" else f"  {end.get('id')}"
+    words = (f" {who}{until}: ", "dim"), (short(end.get("text"), _LINE), "")
+    console().print(styled((clock(end.get("since")), "dim"), (head, ""), *words), soft_wrap=True)
 
 
 def _facts(agent: dict[str, Any]) -> list[tuple[str, object]]:

@@ -115,6 +115,18 @@ class HiveClient:
         """`POST /v1/questions/{id}/answer`."""
         return await self._call("POST", f"/v1/questions/{question}/answer", wire.QuestionAnswer, request)
 
+    async def remind(self, request: wire.RemindRequest) -> wire.ReminderAnswer:
+        """`POST /v1/reminders`."""
+        return await self._call("POST", "/v1/reminders", wire.ReminderAnswer, request)
+
+    async def loose_ends(self) -> wire.LooseEndsAnswer:
+        """`GET /v1/loose-ends`."""
+        return await self._call("GET", "/v1/loose-ends", wire.LooseEndsAnswer)
+
+    async def cancel_loose_end(self, kind: str, number: int) -> wire.Ok:
+        """`DELETE /v1/loose-ends/{kind}/{id}`."""
+        return await self._call("DELETE", f"/v1/loose-ends/{kind}/{number}", wire.Ok)
+
     async def peers(self) -> wire.PeersAnswer:
         """`GET /v1/peers`."""
         return await self._call("GET", "/v1/peers", wire.PeersAnswer)

@@ -18,7 +18,9 @@ from hyperhive.errors import HiveError
 from hyperhive.harness.asking import ANSWER, ASK, ASK_OPERATOR, ask_request, asked_text
 from hyperhive.harness.hive import is_passing
 from hyperhive.harness.mcp_servers import SERVER
+from hyperhive.harness.open_ends import OpenEndTools
 from hyperhive.harness.prompts import inbox_text
+from hyperhive.harness.tool import make_tool
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -58,16 +60,19 @@ class HiveTools:
     def server(self) -> Any:  # noqa: ANN401 - the SDK's own dictionary
         """A new MCP server with all tools; each claude process gets one of its own."""
         tools = [
-            _tool(self._send, "send", "Send a message to an agent, to operator, or to * (everyone).", _SEND),
-            _tool(self._recv, "recv", "Take further messages that wait for you; they join this turn.", _RECV),
-            _tool(self._ask, "ask", "Ask an agent, or operator; the answer comes later, as a message.", ASK),
-            _tool(self._ask, "ask_operator", "Ask the operator; the answer comes later, as a message.", ASK_OPERATOR),
-            _tool(self._answer, "answer", "Answer a question that you were asked, by its number.", ANSWER),
-            _tool(self._list_agents, "list_agents", "Who else is here, and what they are doing.", {}),
-            _tool(self._whoami, "whoami", "Your name, role, model and directories.", {}),
-            _tool(
+            make_tool(self._send, "send", "Send a message to an agent, to operator, or to * (everyone).", _SEND),
+            make_tool(self._recv, "recv", "Take further messages that wait for you; they join this turn.", _RECV),
+            make_tool(self._ask, "ask", "Ask an agent, or operator; the answer comes later, as a message.", ASK),
+            make_tool(
+                self._ask, "ask_operator", "Ask the operator; the answer comes later, as a message.", ASK_OPERATOR
+            ),
+            make_tool(self._answer, "answer", "Answer a question that you were asked, by its number.", ANSWER),
+            make_tool(self._list_agents, "list_agents", "Who else is here, and what they are doing.", {}),
+            make_tool(self._whoami, "whoami", "Your name, role, model and directories.", {}),
+            make_tool(
                 self._set_status, "set_status", "Say in one line what you are at; shown to the operator.", _SET_STATUS
             ),
+            *OpenEndTools(self._hive, self._patiently).tools(),
         ]
         # Loaded up front by programs that would otherwise hide tools until the model looks for them.
         return {**sdk.create_sdk_mcp_server(SERVER, tools=tools), "alwaysLoad": True}
@@ -155,22 +160,6 @@ class HiveTools:
                 seconds = round(time.monotonic() - began)
                 return answer, f"\n(The hive was away: this took {tries} tries and {seconds} s.)" if tries > 1 else ""
         raise AssertionError
-
-
-def _tool(
-    run: Callable[[dict[str, Any]], Awaitable[str]], name: str, description: str, properties: dict[str, Any]
-) -> sdk.SdkMcpTool[Any]:
-    """Make `run` a tool: its text is the result, its `HiveError` an error that Claude can read."""
-    required = [key for key, schema in properties.items() if schema.get("minLength") is not None or key == "id"]
-    schema = {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
-
-    async def handle(arguments: dict[str, Any]) -> dict[str, Any]:
-        try:
-            return {"content": [{"type": "text", "text": await run(arguments)}]}
-        except HiveError as error:
-            return {"content": [{"type": "text", "text": str(error)}], "is_error": True}
-
-    return sdk.tool(name, description, schema)(handle)
 
 
 _SEND: Final = {

@@ -105,7 +105,9 @@ class Reminders:
         return written.row
 
     async def cancel(self, number: int, by: str) -> Any:  # noqa: ANN401 - a row of the store
-        """Cancel a reminder of the agent `by`, or any as the operator. The same once more changes nothing.
+        """Cancel a reminder of the agent `by`, or any as the operator.
+
+        An agent may say the same once more, which changes nothing: it may not have heard that it was taken.
 
         Raises:
             HiveError: `unknown_reminder`, `wrong_state`.
@@ -119,7 +121,8 @@ class Reminders:
         ending = Cancel(number, now, by, audit if by == OPERATOR else None)
         written = await asyncio.shield(self._store.submit(reminders.cancel, ending, self._written))
         row = written.row
-        if not written.fresh and (row is None or (row.status, row.ended_by) != ("cancelled", by)):
+        again = by != OPERATOR and row is not None and (row.status, row.ended_by) == ("cancelled", by)
+        if not written.fresh and not again:
             became = "is gone" if row is None else f"was {row.status} at {rfc3339(row.ended_at)}"
             raise HiveError("wrong_state", f"reminder {number} {became}", "There is nothing left to cancel")
         return row

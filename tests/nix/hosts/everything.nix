@@ -8,6 +8,7 @@
     package = pkgs.hyperhive.overridePythonAttrs { pname = "hyperhive-patched"; };
     group = "wheel";
     stateDir = "/srv/hive";
+    timeZone = "Europe/Berlin";
     database.url = "postgresql+psycopg:///hyperhive";
     dashboard = {
       port = 7100;
@@ -99,13 +100,18 @@
         "/var/cache/models" = { };
       };
     };
-    agents.bob = { };
-    settings = {
-      approvals.ttl = "7d";
-      agents.bob.schedules.daily = {
+    agents.bob.schedules = {
+      daily = {
         cron = "0 8 * * *";
         message = "Good morning.";
       };
+      often = {
+        every = "90m";
+        message = "Still there?";
+      };
+    };
+    settings = {
+      approvals.ttl = "7d";
       agents.carol.mutable = false;
     };
   };

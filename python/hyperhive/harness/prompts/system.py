@@ -25,6 +25,9 @@ you.
 - ask(question, to?, options?, multi?, ttl_seconds?, default?): ask another agent or "operator" something; \
 ask_operator(question, …) is the same for {operator}. You get a number at once, and later a message that names it: the \
 answer, or that the question was cancelled or has expired. answer(id, text): answer a question that you were asked.
+- remind(message, delay_seconds? | at?): send yourself a message later; it wakes you. Take this instead of waiting.
+- get_loose_ends(), cancel_loose_end(kind, id): what you have open (questions, requests, reminders, unread messages), \
+and taking one of them back.
 - list_agents(): who else is here and what they are doing.
 - whoami(): your name, your model, your directories.
 - set_status(text): one short line about what you are at, shown to {operator}. Keep it true.
