@@ -59,6 +59,8 @@ class Hive:
     questions: dict[int, dict[str, Any]] = field(default_factory=dict)
     approvals: dict[int, dict[str, Any]] = field(default_factory=dict)
     usage: dict[str, Any] = field(default_factory=dict)
+    open_ends: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    schedules: list[dict[str, Any]] = field(default_factory=list)
     used: list[dict[str, Any]] = field(default_factory=list)
     tombstones: list[dict[str, Any]] = field(default_factory=list)
     audit: list[dict[str, Any]] = field(default_factory=list)
@@ -289,6 +291,9 @@ def create_app(hive: Hive, alone: str | None = None) -> Starlette:
         Route("/approvals/{id:int}", api.approval),
         Route("/approvals/{id:int}/{verb}", api.decide, methods=["POST"]),
         Route("/usage", api.usage),
+        Route("/reminders", api.reminders),
+        Route("/reminders/{id:int}", api.forget, methods=["DELETE"]),
+        Route("/agents/{name}/loose-ends", api.loose_ends),
         Route("/budget", api.budget, methods=["POST"]),
         Route("/agents/{name}/budget", api.budget, methods=["POST"]),
         Route("/waiting/{id}/dismiss", api.dismiss, methods=["POST"]),
@@ -525,6 +530,20 @@ class _Api:
         return JSONResponse(
             {"timezone": "Europe/Berlin", "day": "2026-11-27", "usage": rows, "total": total, **hive.usage}
         )
+
+    async def loose_ends(self, request: Request) -> Response:
+        return JSONResponse({"ends": self._hive.open_ends.get(request.path_params["name"], []), "unread": 2})
+
+    async def reminders(self, request: Request) -> Response:
+        mine = [row for row in self._hive.schedules if row["agent"] == request.query_params["agent"]]
+        return JSONResponse({"reminders": [], "schedules": mine})
+
+    async def forget(self, request: Request) -> Response:
+        await self._body(request)
+        hive, number = self._hive, request.path_params["id"]
+        for name, ends in hive.open_ends.items():
+            hive.open_ends[name] = [end for end in ends if (end["kind"], end["id"]) != ("reminder", number)]
+        return JSONResponse({"id": number, "status": "cancelled"})
 
     async def budget(self, request: Request) -> Response:
         given = (await self._body(request))["today"]

@@ -586,6 +586,6 @@ def test_a_first_load_weighs_at_most_60_kb_and_is_asked_for_at_once(dashboard: D
     preloaded = dashboard.page.eval_on_selector_all(
         "link[rel=modulepreload], script[src]", "all => all.map((one) => new URL(one.href ?? one.src).pathname)"
     )
-    # A dead letter waits here, and there are tombstones: what can be done with them comes with them.
-    on_demand = {f"/static/{name}.js" for name in ("letter", "tombstones", "api-detail")}
+    # A dead letter waits here, and what can be done with it comes with it.
+    on_demand = {"/static/letter.js"}
     assert {name for name in files if name.endswith(".js")} - on_demand == set(preloaded)

@@ -171,6 +171,35 @@ def test_journal_and_configuration_are_fetched_when_somebody_looks(dashboard: Da
     assert journal.first.is_visible()
 
 
+def test_what_an_agent_has_open_is_listed_and_a_reminder_cancelled(dashboard: Dashboard, hive: Hive) -> None:
+    said = {"since": at(minutes=3), "deadline": at(minutes=-9), "who": None, "status": None}
+    hive.open_ends["alice"] = [
+        {**said, "kind": "question", "id": 3, "text": f"Which one? {SCRIPT}", "who": "bob"},
+        {**said, "kind": "reminder", "id": 4, "text": "look at the build again"},
+    ]
+    hive.schedules = [{"agent": "alice", "name": "daily", "rule": "0 8 * * *", "message": "go", "nextAt": at(hours=-5)}]
+    hive.agents["alice"]["mcpServers"] = [
+        {"name": "tracker", "status": "connected", "tools": ["a", "b"], "error": None},
+        {"name": "broken", "status": "failed", "tools": [], "error": f"it ended {SCRIPT}"},
+    ]
+    dashboard.open()
+    page = dashboard.page
+    page.get_by_role("button", name="More about alice").click()
+    servers = page.get_by_label("MCP servers")
+    servers.get_by_text("tracker connected, 2 tools").wait_for()
+    servers.get_by_text("it ended <script>").wait_for()
+    page.get_by_role("button", name="Open ends of alice").click()
+    ends = page.get_by_label("What alice has open")
+    ends.get_by_text("Which one?").wait_for()
+    ends.get_by_text("0 8 * * *").wait_for()
+    ends.get_by_role("button", name="Cancel").click()
+    ends.get_by_role("button", name="Really cancel?").click()
+    ends.get_by_text("look at the build again").wait_for(state="detached")
+    assert len(hive.calls("DELETE", "/api/reminders/4")) == 1
+    dashboard.open_agent("alice")
+    page.get_by_label("MCP servers").get_by_text("broken failed").wait_for()
+
+
 def test_one_journal_is_followed_at_a_time_and_none_that_is_not_shown(dashboard: Dashboard, hive: Hive) -> None:
     dashboard.open()
     page = dashboard.page

@@ -19,6 +19,7 @@ import { Inline } from "./text.js";
 import { Age, Clock } from "./time.js";
 import { takeFromAddress } from "./token.js";
 
+const Servers = later(() => import("./servers.js"), "Servers");
 const LoginCard = later(() => import("./login-card.js"), "LoginCard");
 const SignIn = later(() => import("./signin.js"), "SignIn");
 
@@ -117,6 +118,7 @@ class App extends Component {
             waits for an answer of <${Name} name=${to} /> since <${Age} at=${askedAt} />: <${Inline} text=${text} />
           </p>`,
         )}
+        ${agent?.mcpServers?.some(({ status }) => status !== "connected") && html`<${Servers} servers=${agent.mcpServers} />`}
         ${agent && html`<${Mail} messages=${known.messages} floors=${known.floors} session=${session} />`}
       </div>
       <main class="view terminal" aria-label="Terminal">

@@ -15,6 +15,14 @@ export const getJournalStream = (agent, lines, signal) =>
 /** What an agent is configured by: `{files, note}`. */
 export const getConfig = (agent) => json("GET", `${of(agent)}config`);
 
+/** What an agent has open: `{ends, unread}`. */
+export const getOpenEnds = (agent) => json("GET", `${of(agent)}loose-ends`);
+
+/** Reminders, newest first, and the schedules that are declared: `{reminders, schedules}`. */
+export const getReminders = (filter) => json("GET", `reminders?${query(filter)}`);
+
+export const cancelReminder = (id) => json("DELETE", `reminders/${segment(id)}`);
+
 /** The address of an agent's own page, with the token for it: `{url}`. */
 export const getPageUrl = (agent) => json("GET", `${of(agent)}page-url`);
 

@@ -6,12 +6,14 @@ import { act } from "./api.js";
 import { getPageUrl } from "./api-detail.js";
 import { ModelPicker } from "./model-picker.js";
 import { html, later, useState } from "./page.js";
-import { Inline } from "./text.js";
-import { Clock } from "./time.js";
+import { Servers } from "./servers.js";
+import { Inline, bytes } from "./text.js";
+import { Age, Clock } from "./time.js";
 import { pageOf } from "./view.js";
 
 const Journal = later(() => import("./journal.js"), "Journal");
 const Config = later(() => import("./config.js"), "Config");
+const OpenEnds = later(() => import("./open-ends.js"), "OpenEnds");
 
 const DOING = {
   start: "Starting",
@@ -84,12 +86,13 @@ function Port({ agent, session }) {
     <${Problem} error=${error} onForget=${forget} />`;
 }
 
-const VIEWS = { journal: "Journal", config: "agent.nix" };
+const VIEWS = { open: "Open ends", journal: "Journal", config: "agent.nix" };
 
 export function Drawer({ agent, failure, session }) {
   const [views, setViews] = useState({});
-  const { name, statusText, problem, lastTurn, origin, operation } = agent;
+  const { name, statusText, problem, lastTurn, origin, operation, description, loginExpiresAt, stateBytes } = agent;
   return html`<div class="drawer">
+    ${description && html`<p class="muted"><${Inline} text=${description} /></p>`}
     ${statusText && html`<p><${Inline} text=${statusText} /></p>`}
     ${problem && html`<p class="problem small"><${Inline} text=${problem} /></p>`}
     ${failure && html`<p class="problem small"><${Inline} text=${failure} /></p>`}
@@ -104,8 +107,11 @@ export function Drawer({ agent, failure, session }) {
     <p class="facts muted small">
       <${LastTurn} turn=${lastTurn} />
       ${origin && html`<span><${Inline} text=${origin} /></span>`}
+      ${loginExpiresAt && html`<span>login ends in <${Age} at=${loginExpiresAt} until=${true} /></span>`}
+      ${stateBytes > 0 && html`<span>${bytes(stateBytes)} of notes</span>`}
       ${operationOf(agent) && html`<span>${operation.kind} since <${Clock} at=${operation.startedAt} exact=${true} /></span>`}
     </p>
+    <${Servers} servers=${agent.mcpServers} />
     <${AgentButtons} agent=${agent} session=${session} />
     <div class="buttons viewers">
       ${Object.entries(VIEWS).map(
@@ -121,6 +127,7 @@ export function Drawer({ agent, failure, session }) {
         </button>`,
       )}
     </div>
+    ${views.open && html`<${OpenEnds} name=${name} session=${session} />`}
     ${views.journal && html`<${Journal} name=${name} session=${session} />`}
     ${views.config && html`<${Config} name=${name} session=${session} />`}
   </div>`;

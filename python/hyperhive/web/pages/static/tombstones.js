@@ -50,16 +50,7 @@ function Tombstone({ tombstone, session, onChange }) {
   </li>`;
 }
 
-export const Tombstones = still(({ tombstones, session, onChange }) => {
-  const [open, setOpen] = useState(false);
-  return html`<section class="tombstones" aria-labelledby="tombstones-title">
-    <h2 id="tombstones-title">
-      <button type="button" class="quiet" aria-expanded=${String(open)} onClick=${() => setOpen(!open)}>
-        <span class="turner" aria-hidden="true">▸</span> Tombstones <span class="muted">${tombstones.length}</span>
-      </button>
-    </h2>
-    <ul class="plain" hidden=${!open}>
-      ${tombstones.map((tombstone) => html`<${Tombstone} key=${tombstone.name} tombstone=${tombstone} session=${session} onChange=${onChange} />`)}
-    </ul>
-  </section>`;
-});
+export const Tombstones = still(
+  ({ tombstones, session, onChange }) =>
+    html`${tombstones.map((tombstone) => html`<${Tombstone} key=${tombstone.name} tombstone=${tombstone} session=${session} onChange=${onChange} />`)}`,
+);
