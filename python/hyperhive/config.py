@@ -175,12 +175,25 @@ class Notifications(Section):
     command: list[str] | None = Field(None, description="program and arguments that get one line an item on stdin")
 
 
+Dollars = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0, le=10**15)]
+
+
+class Budget(Section):
+    """What an agent, or the whole hive, may use in a day; over it, messages wait until the day has ended."""
+
+    usd: Dollars | None = Field(None, description="dollars a day, as Claude Code reckons them")
+    tokens: Count | None = Field(None, description="tokens a day, without those read again from the cache")
+    turns: Count | None = Field(None, description="turns a day")
+
+
 class Manager(Section):
     """The agent that may ask for spawns and changes."""
 
     enable: bool = Field(default=True, description="whether there is a manager")
     model: ModelName | None = Field(None, description="its model; defaults to defaults.model")
     prompt: Prompt | None = Field(None, description="what it is told beside its role")
+    budget: Budget = Field(default_factory=Budget)
 
 
 class Approvals(Section):
@@ -232,6 +245,7 @@ class Defaults(Section):
     )
     max_turn_minutes: Minutes = Field(60, description="minutes after which a turn is interrupted and counts as failed")
     limits: DefaultLimits = Field(default_factory=DefaultLimits)
+    budget: Budget = Field(default_factory=Budget)
 
 
 class Schedule(Section):
@@ -275,6 +289,7 @@ class AgentSettings(Section):
     )
     max_turn_minutes: Minutes | None = Field(None, description="defaults to defaults.maxTurnMinutes")
     limits: Limits = Field(default_factory=Limits)
+    budget: Budget = Field(default_factory=Budget)
     schedules: dict[ScheduleName, Schedule] = Field(
         default_factory=dict, max_length=_MOST_SCHEDULES, description="messages that come again and again, by name"
     )
@@ -318,6 +333,7 @@ class HiveSettings(BaseSettings):
     systems: Systems = Field(default_factory=Systems)
     builder: Builder = Field(default_factory=Builder)
     defaults: Defaults = Field(default_factory=Defaults)
+    budgets: Budget = Field(default_factory=Budget)
     agents: dict[AgentName, AgentSettings] = Field(default_factory=dict)
 
     @classmethod
@@ -367,3 +383,10 @@ class HiveSettings(BaseSettings):
         if not self.manager.enable:
             return dict(self.agents)
         return {MANAGER: AgentSettings(model=self.manager.model, prompt=self.manager.prompt), **self.agents}
+
+    def budget_of(self, name: str) -> Budget:
+        """What an agent may use in a day: of each kind its own, else the default."""
+        agent = self.agents.get(name)
+        own = self.manager.budget if name == MANAGER else agent.budget if agent else Budget()
+        given = {kind: value for kind in Budget.model_fields if (value := getattr(own, kind)) is not None}
+        return self.defaults.budget.model_copy(update=given)

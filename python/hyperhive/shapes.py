@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from hyperhive.clock import Instant
-from hyperhive.wire import MAX_REASON, Answer, Id, LastTurn, OperatorInfo, Request, SpawnSpec, Usage
+from hyperhive.wire import MAX_REASON, Answer, Id, LastTurn, OperatorInfo, Request, SpawnSpec
 
 AgentState = Literal[
     "starting",
@@ -39,6 +39,7 @@ StreamType = Literal[
     "waiting",
     "operation",
     "warnings",
+    "usage",
     "resync",
 ]
 """What `StreamEvent.type` says."""
@@ -63,10 +64,100 @@ class OperationRow(Answer):
     error: str | None = None
 
 
-class UsageSum(Usage):
-    """Tokens and dollars of an agent, summed over its turns; `context_tokens` is of the last one."""
+class Spent(Answer):
+    """What was used: turns, tokens and dollars.
+
+    Of the turns, `failed` are those that did not end well, and of these `lost` those whose harness died before it could
+    report: what they used beside being a turn is not known.
+    """
 
     turns: int = 0
+    failed: int = 0
+    lost: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    cost_usd: float = 0.0
+
+
+class UsageSum(Spent):
+    """What an agent has used in all its turns; how full its context was after the last one."""
+
+    context_tokens: int | None = None
+    context_window: int | None = None
+
+
+class BudgetPart(Answer):
+    """One of a budget's limits: what was used today of what is allowed. `raised`: the operator changed it for today."""
+
+    used: float
+    allowed: float
+    raised: bool = False
+
+
+class BudgetRow(Answer):
+    """A budget and how much of it is used today. `share` is of the limit that most is used of; at 1 no turn begins.
+
+    Tokens are those that were sent, written to the cache or received, not those that were read again from the cache.
+    `until` is when the next day begins.
+    """
+
+    usd: BudgetPart | None = None
+    tokens: BudgetPart | None = None
+    turns: BudgetPart | None = None
+    share: float
+    until: Instant
+
+
+class HiveUsage(Answer):
+    """What the whole hive has used today, and its budget, if it has one; the stream's type `usage` carries it, too."""
+
+    today: Spent = Field(default_factory=Spent)
+    budget: BudgetRow | None = None
+
+
+class UsageRow(Spent):
+    """What one agent used on one day with one model. Of purged agents only the sum is known, under `(purged)`."""
+
+    day: str
+    agent: str
+    model: str
+
+
+class UsageAnswer(Answer):
+    """`GET /api/usage`, newest day first; `total` is the sum of the rows. `day` is today, in `timezone`.
+
+    `today` and `budget` are those of the agent that was asked for, else of the hive.
+    """
+
+    timezone: str
+    day: str
+    until: Instant
+    usage: list[UsageRow]
+    total: Spent
+    today: Spent
+    budget: BudgetRow | None = None
+
+
+class TodaysBudget(Request):
+    """What is allowed for the rest of the day instead of what the settings say; null is as they say."""
+
+    usd: float | None = Field(None, ge=0, le=1e9)
+    tokens: int | None = Field(None, ge=0, le=10**15)
+    turns: int | None = Field(None, ge=0, le=10**15)
+
+
+class BudgetRequest(Request):
+    """`POST /api/agents/{n}/budget`, for the hive `POST /api/budget`; what is not named stays as it is."""
+
+    today: TodaysBudget
+
+
+class BudgetAnswer(Answer):
+    """How the budget stands now."""
+
+    budget: BudgetRow | None = None
 
 
 class LoginRow(Answer):
@@ -110,6 +201,8 @@ class AgentRow(Answer):
     status_text: str | None = None
     last_turn: LastTurn | None = None
     usage: UsageSum = Field(default_factory=UsageSum)
+    today: Spent = Field(default_factory=Spent)
+    budget: BudgetRow | None = None
     operation: OperationRow | None = None
     restart_pending: bool = False
     problem: str | None = None
@@ -337,6 +430,7 @@ class StateSnapshot(Answer):
     questions: list[QuestionRow] = Field(default_factory=list)
     approvals: list[ApprovalRow] = Field(default_factory=list)
     warnings: list[str] = Field(default_factory=list)
+    usage: HiveUsage = Field(default_factory=HiveUsage)
 
 
 class PageSnapshot(Answer):
@@ -356,9 +450,9 @@ class StreamEvent(Answer):
     """One change, from `GET /api/stream`.
 
     `data` is what changed, whole: an `AgentRow`, a `MessageRow`, an `EventRow`, a `QuestionRow`, an `ApprovalRow`, a
-    `ReminderRow`, an `OperationRow`, or for `waiting` `{"waiting": [WaitingItem…]}`, for `warnings`
-    `{"warnings": [str…]}`. An agent that is none any more comes as `{"name", "removed": true}`. `resync` carries
-    nothing: what came before is not known any more; read `/api/state` again.
+    `ReminderRow`, an `OperationRow`, for `usage` a `HiveUsage`, for `waiting` `{"waiting": [WaitingItem…]}`, for
+    `warnings` `{"warnings": [str…]}`. An agent that is none any more comes as `{"name", "removed": true}`. `resync`
+    carries nothing: what came before is not known any more; read `/api/state` again.
     """
 
     type: str

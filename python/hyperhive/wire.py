@@ -417,16 +417,20 @@ class LastTurn(Answer):
     note: str | None = None
 
 
+Tokens = Annotated[int, Field(ge=0, le=10**12)]
+"""A number of tokens: of one turn, or of all turns of an agent."""
+
+
 class Usage(Answer):
     """Tokens and dollars of one turn, never running totals; `model` is the one that answered, by its full name."""
 
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cache_read_tokens: int = 0
-    cache_write_tokens: int = 0
-    cost_usd: float = 0.0
-    context_tokens: int | None = None
-    context_window: int | None = None
+    input_tokens: Tokens = 0
+    output_tokens: Tokens = 0
+    cache_read_tokens: Tokens = 0
+    cache_write_tokens: Tokens = 0
+    cost_usd: float = Field(0.0, ge=0, le=1e6)
+    context_tokens: Tokens | None = None
+    context_window: Tokens | None = None
     """Tokens that the model's context can hold."""
     model: str | None = Field(None, max_length=200)
 

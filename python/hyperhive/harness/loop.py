@@ -150,6 +150,8 @@ class TurnLoop:
         with turn.bounded():
             verdict = await self._attempt(turn, delivery, unread)
         self._runner.conclude(turn, verdict, began, verdict.outcome)
+        # What it used is known to the hive before its end is: by a budget, no other turn may be allowed to follow.
+        await self._or_stop(self._reporter.sent(), grace=self._timings.flush)
         await self._settle(turn, verdict)
         self._control.end()
         return verdict, turn.usage

@@ -89,6 +89,10 @@ class Reporter:
                 await self._post(self._queue.popleft())
             self._idle.set()
 
+    async def sent(self) -> None:
+        """Wait until the hive has everything, or has refused it."""
+        await self._idle.wait()
+
     async def flush(self, seconds: float) -> None:
         """Wait until the hive has everything, at most so long."""
         with suppress(TimeoutError):

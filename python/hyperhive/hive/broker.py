@@ -70,6 +70,8 @@ class Broker:
         self._bodies = Bodies(store)
         self._outcomes = Outcomes(store, self._bodies, clock, self._limits, tell, consequences or NoConsequences())
         self._closed = False
+        #: Called with the name of an agent whose harness ended with messages in its hands.
+        self.died: Callable[[str], None] = lambda _name: None
 
     async def load(self) -> None:
         """Read what was not done when the hive last ended."""
@@ -267,6 +269,8 @@ class Broker:
         died = [entry for entry in lost if instance is not None and entry.holder not in {None, instance}]
         first = died[0] if died else None
         others = [entry for entry in lost if entry is not first]
+        if died:
+            self.died(died[0].recipient)
         await self._outcomes.give_back(box, first, others, "the harness ended during the turn")
 
     def _handed_out(self, taken: list[Entry]) -> None:
@@ -302,6 +306,8 @@ class Broker:
         box = self._box(agent)
         held = [entry for entry in box.inbox.held.values() if not entry.closing]
         first = held[0] if held and counted else None
+        if held:
+            self.died(agent)
         await self._outcomes.give_back(box, first, [entry for entry in held if entry is not first], reason)
 
     def readmit(self, entry: Entry) -> None:

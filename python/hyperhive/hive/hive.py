@@ -16,6 +16,7 @@ from hyperhive.hive.actions import Actions
 from hyperhive.hive.approval_parts import Parts, Unbuilt
 from hyperhive.hive.approvals import Approvals
 from hyperhive.hive.broker import Broker
+from hyperhive.hive.budgets import HIVE, Budgets
 from hyperhive.hive.commands import Commands
 from hyperhive.hive.config_keeper import ConfigKeeper
 from hyperhive.hive.dead_letters import DeadLetters
@@ -31,11 +32,14 @@ from hyperhive.hive.sessions import Sessions
 from hyperhive.hive.spawns import Spawns
 from hyperhive.hive.stream import Stream
 from hyperhive.hive.trouble import Trouble
+from hyperhive.hive.usage import Ledger, spent
 from hyperhive.hive.waiting import Waiting
 from hyperhive.names import OPERATOR
+from hyperhive.shapes import HiveUsage
 from hyperhive.store import crashes, events, messages
 from hyperhive.web.gates import AgentGate
 from hyperhive.web.sockets import bind_unix
+from hyperhive.zones import zone_of
 
 if TYPE_CHECKING:
     from hyperhive.clock import Clock
@@ -99,6 +103,9 @@ class Hive:
         self.broker = Broker(
             self.store, self.roster, self.clock, self._message_changed, self.limits, consequences=self.trouble
         )
+        self.ledger = Ledger(self.store, self.roster, self.clock, zone_of(self.settings.time_zone), self._used)
+        self.budgets = Budgets(self)
+        self.broker.died = self.ledger.lost
         self.dead_letters = DeadLetters(self.store, self.broker, self.clock, self._message_changed, self.roster)
         self.questions = Questions(self.store, self.broker, self.clock, self._question_changed)
         self.reminders = Reminders(self.store, self.broker, self.roster, self.clock, self._reminder_changed)
@@ -118,6 +125,8 @@ class Hive:
         """Read what the pages need to know from the store, and what the broker has to deliver."""
         await self.deployment.load()
         await self.broker.load()
+        await self.ledger.load()
+        await self.budgets.load()
         for row in await self.store.read(messages.entries_in, "dead"):
             self.waiting.message(entry_of(row), dead=True)
         for row in await self.store.read(messages.entries_in, "waiting", OPERATOR):
@@ -137,6 +146,7 @@ class Hive:
 
     async def register_agent(self, name: str) -> None:
         """Open an agent's socket; idempotent: one that was open is closed first and bound anew."""
+        self.budgets.look(name)
         path = self.layout.agent_socket(name)
         owner = self.runtime.owner(name)
         made = bind_unix(path, 0o600, (owner.uid, owner.gid))
@@ -180,6 +190,18 @@ class Hive:
         self.schedules.agent_changed(agent.name)
         self.lifecycle.changed(agent)
 
+    def _used(self, name: str) -> None:
+        self.budgets.look(name)
+        self.usage_changed()
+
+    def usage_changed(self) -> None:
+        """What the hive has used today, or may use, is different."""
+        self.stream.publish("usage", lambda: self.usage_today().model_dump(mode="json"), ())
+
+    def usage_today(self) -> HiveUsage:
+        """What the hive has used today, and what it may use."""
+        return HiveUsage(today=spent(self.ledger.hive_today), budget=self.budgets.row(HIVE))
+
     def _message_changed(self, what: Happened, entry: Entry) -> None:
         seen = copy(entry)
         self.stream.publish("message", lambda: views.message_change(what, seen), (entry.sender, entry.recipient))
@@ -189,6 +211,10 @@ class Hive:
         elif what in {"dead", "put_back", "discarded"}:
             self.waiting.message(entry, dead=what == "dead")
         agent = self.roster.agents.get(entry.recipient)
+        if agent is not None and what == "handed_out":
+            self.ledger.begun(agent.name)
+        elif agent is not None and what == "accepted":
+            self.budgets.awaken(agent)
         if agent is not None and not agent.tombstone and what in {"accepted", "handed_out", "put_back"}:
             # How it is when it is read: only the number of unread messages is news, and it may be old news by then.
             self.stream.publish("agent", lambda: self.row(agent), (agent.name,))
@@ -244,6 +270,7 @@ class Hive:
         self.reminders.close()
         self.schedules.close()
         self.trouble.close()
+        self.budgets.close()
         self.broker.close()
         self.commands.close()
         self.stream.close()

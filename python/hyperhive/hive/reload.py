@@ -51,5 +51,6 @@ async def apply(hive: Hive, settings: HiveSettings) -> None:
         _log.warning("restart the daemon for what changed in: %s", ", ".join(changed))
     hive.settings = hive.roster.settings = settings.model_copy(update={name: getattr(before, name) for name in changed})
     hive.notifier.look()
+    await hive.budgets.reload()
     started, stopped, _work = await hive.lifecycle.reconcile()
     _log.info("new settings are in force; to be started: %s; to be stopped: %s", started, stopped)

@@ -1,4 +1,7 @@
-"""Dropping what nobody needs any more: settled messages after 30 days. Nothing else is ever dropped here."""
+"""Dropping what nobody needs any more: settled messages after 30 days, what single turns used after 90.
+
+Nothing else is ever dropped here.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from hyperhive.errors import HiveError
-from hyperhive.store import messages
+from hyperhive.store import messages, usage
 
 if TYPE_CHECKING:
     from hyperhive.hive.hive import Hive
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _KEEP: Final = timedelta(days=30)
+#: How long it is known what single turns used; their days are kept for ever.
+_KEEP_TURNS: Final = timedelta(days=90)
 #: Seconds between two looks.
 _EVERY: Final = 6 * 3600
 
@@ -26,6 +31,7 @@ async def keep_tidy(hive: Hive) -> None:
         try:
             dropped = await hive.store.submit(messages.drop_settled, hive.clock() - _KEEP)
             _log.info("dropped %d messages that were settled over 30 days ago", dropped)
+            await hive.store.submit(usage.drop_old, (hive.clock() - _KEEP_TURNS, hive.ledger.day))
         except HiveError as error:
             _log.warning("old messages could not be dropped: %s", error)
         except Exception:  # noqa: BLE001 - the top of a task: the hive goes on

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from hyperhive.names import MANAGER, OPERATOR, web_port
-from hyperhive.shapes import AgentRow, LoginRow, McpServerRow, OperationRow, UsageSum
+from hyperhive.shapes import AgentRow, BudgetRow, LoginRow, McpServerRow, OperationRow, Spent, UsageSum
 from hyperhive.wire import (
     LastTurn,
     LimitScope,
@@ -21,7 +21,6 @@ from hyperhive.wire import (
     ReportRequest,
     SelfInfo,
     TurnState,
-    Usage,
 )
 
 if TYPE_CHECKING:
@@ -82,7 +81,10 @@ class Agent:
     problem: str | None = None
     session_id: str | None = None
     last_turn: LastTurn | None = None
+    #: What it has used in all and today, and what it may use; the ledger and the budgets keep them.
     usage: UsageSum = field(default_factory=UsageSum)
+    today: Spent = field(default_factory=Spent)
+    budget: BudgetRow | None = None
     operation: OperationRow | None = None
     pid: int | None = None
     #: The newest report taken: which harness process, and its number there.
@@ -179,7 +181,7 @@ class Roster:
             self._changed(agent)
 
     def report(self, agent: Agent, report: ReportRequest) -> None:
-        """Take what the harness says about itself."""
+        """Take what the harness says about itself; what it used is the ledger's."""
         if report.instance is not None and report.n is not None:
             if agent.reported and agent.reported[0] == report.instance and report.n <= agent.reported[1]:
                 return
@@ -195,9 +197,6 @@ class Roster:
         if report.state is not None:
             agent.turn_state = report.state
             agent.turn_since = report.since or self._clock()
-        if report.usage is not None:
-            turns = int("last_turn" in given)
-            agent.usage = _added(agent.usage, report.usage, turns)
         self._changed(agent)
 
     def decide(self, agent: Agent, why: str, decision: Decision | None) -> None:
@@ -253,6 +252,8 @@ class Roster:
             status_text=agent.status_text,
             last_turn=agent.last_turn,
             usage=agent.usage,
+            today=agent.today,
+            budget=agent.budget,
             operation=agent.operation,
             restart_pending=agent.restart_pending,
             problem=decision.problem if decision else agent.problem,
@@ -306,17 +307,3 @@ def collision(directory: Directory, name: str) -> str | None:
     """The agent, if there is one, that has the web port of `name`."""
     port = web_port(name)
     return next((other for other in directory.members() if other != name and web_port(other) == port), None)
-
-
-def _added(total: UsageSum, turn: Usage, turns: int) -> UsageSum:
-    """`total` with what was used in a turn, or between two of them."""
-    return UsageSum(
-        turns=total.turns + turns,
-        input_tokens=total.input_tokens + turn.input_tokens,
-        output_tokens=total.output_tokens + turn.output_tokens,
-        cache_read_tokens=total.cache_read_tokens + turn.cache_read_tokens,
-        cache_write_tokens=total.cache_write_tokens + turn.cache_write_tokens,
-        cost_usd=round(total.cost_usd + turn.cost_usd, 6),
-        context_tokens=total.context_tokens if turn.context_tokens is None else turn.context_tokens,
-        context_window=turn.context_window or total.context_window,
-    )

@@ -120,6 +120,8 @@ async def purge(hive: Hive, name: str) -> None:
         hive.waiting.forget(name)
         hive.trouble.purged(name)
         hive.deployment.forget(name)
+        hive.ledger.forget(name)
+        hive.budgets.forget(name)
         hive.roster.touch(agent)
 
     await hive.questions.purged(name)

@@ -50,6 +50,9 @@ class Waiting:
         self.remember: Callable[[Crash], None] = _forget
         #: Further kinds of things: each gives what waits now, as often as it is asked.
         self.sources: list[Callable[[], Iterable[WaitingItem]]] = []
+        #: What takes that which was only to be seen off the list, by kind: called with what follows the kind in its id,
+        #: says whether it was there.
+        self.dismissals: dict[str, Callable[[str], bool]] = {"crash": self._dismiss_crash}
         self._told: list[WaitingItem] = []
         #: Called with the list whenever it, or the state of an agent, may be another one.
         self.listener: Callable[[list[WaitingItem]], None] | None = None
@@ -108,13 +111,18 @@ class Waiting:
             HiveError: `not_found`; `wrong_state` for what has to be settled.
         """
         kind, _, name = number.partition("-")
-        if kind == "crash" and name in self._crashes:
-            self.remember(replace(self._crashes.pop(name), count=0))
+        if kind in self.dismissals and self.dismissals[kind](name):
             self.changed()
         elif any(item.id == number for item in self.items()):
             raise HiveError("wrong_state", f"'{number}' cannot be dismissed", "Settle what it is about, then it goes")
         else:
             raise HiveError("not_found", f"nothing waits under the id {number!r}", "It may have been settled already")
+
+    def _dismiss_crash(self, name: str) -> bool:
+        crash = self._crashes.pop(name, None)
+        if crash is not None:
+            self.remember(replace(crash, count=0))
+        return crash is not None
 
     @property
     def unread(self) -> int:

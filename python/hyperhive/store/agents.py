@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from sqlalchemy import delete, insert, select, update
 
 from hyperhive.names import HIVES_OWN
-from hyperhive.store import audit, deployments
+from hyperhive.store import audit, deployments, usage
 from hyperhive.store.tables import AgentRow, CrashRow, EventRow, HoldRow, MessageRow, ReminderRow, ScheduleRow
 
 if TYPE_CHECKING:
@@ -146,8 +146,12 @@ def revive(connection: Connection, items: list[Revival]) -> list[None]:
 
 
 def purge(connection: Connection, items: list[Purge]) -> list[None]:
-    """Forget agents: events and reminders go, and what waits for them is dead letters, but for the hive's own words."""
+    """Forget agents: events and reminders go, and what waits for them is dead letters, but for the hive's own words.
+
+    Of what they used the sums stay, without their names.
+    """
     for item in items:
+        usage.purge(connection, item.name)
         connection.execute(delete(_agents).where(_agents.c.name == item.name))
         deployments.purge(connection, item.name)
         for table in (_events, _holds, _crashes, _reminders, _schedules):

@@ -14,7 +14,7 @@ from sqlmodel import Field, SQLModel
 from hyperhive.store.types import BigId, UtcDateTime
 
 #: Version of the schema that this code speaks; the newest file in `migrations/versions`.
-SCHEMA: Final = "0009"
+SCHEMA: Final = "0010"
 
 MessageState = Literal[
     # accepted, not done. Handed out or not is known to the broker; → settled, dead

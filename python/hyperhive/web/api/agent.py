@@ -163,6 +163,7 @@ def _add_self(app: FastAPI, hive: Hive) -> None:
 
     @app.post("/v1/report")
     async def report(agent: Caller, body: ReportRequest) -> Ok:
-        """Say what the harness is doing."""
+        """Say what the harness is doing, and what a turn used; answered once that is on disk."""
+        await hive.ledger.take(agent, body)
         hive.roster.report(agent, body)
         return Ok()

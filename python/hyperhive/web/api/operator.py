@@ -34,6 +34,7 @@ from hyperhive.web.api.questions import add_questions, open_questions
 from hyperhive.web.api.reading import followed, hive_info, message_page
 from hyperhive.web.api.reminders import add_reminders
 from hyperhive.web.api.sessions import add_sessions
+from hyperhive.web.api.usage import add_usage
 from hyperhive.web.files import add_pages
 from hyperhive.wire import Id, OperatorInfo, SendRequest
 
@@ -49,6 +50,7 @@ def operator_app(hive: Hive) -> FastAPI:
     add_journal(app, hive)
     add_page(app, hive)
     add_sessions(app, hive)
+    add_usage(app, hive)
     add_lifecycle(app, hive)
     _add_messages(app, hive)
     add_questions(app, hive)
@@ -87,6 +89,7 @@ def _add_overview(app: FastAPI, hive: Hive) -> None:
             questions=await open_questions(hive),
             approvals=await open_approvals(hive),
             warnings=hive.warnings,
+            usage=hive.usage_today(),
         )
 
     @app.get("/api/stream", response_class=StreamingResponse)
