@@ -22,8 +22,7 @@ from sqlalchemy import event, update
 
 from hyperhive.config import AgentSettings
 from hyperhive.errors import HiveError
-from hyperhive.hive.approval_rules import ENDS, Step, allowed, target
-from hyperhive.hive.approvals import ORPHAN
+from hyperhive.hive.approval_rules import ENDS, ORPHAN, Step, allowed, target
 from hyperhive.store import approvals as statements
 from hyperhive.store.approvals import MOST_OPEN
 from hyperhive.store.tables import ApprovalState

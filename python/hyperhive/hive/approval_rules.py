@@ -70,6 +70,8 @@ UNDER_WAY: Final[tuple[ApprovalState, ...]] = ("approved", "deploying")
 ENDS: Final[tuple[ApprovalState, ...]] = tuple(
     state for state in get_args(ApprovalState) if all(t.source != state for t in TRANSITIONS)
 )
+#: What one of an agent whose state directory is gone says.
+ORPHAN: Final = "agent state dir missing"
 #: Where an approval begins.
 FIRST: Final[dict[ApprovalKind, ApprovalState]] = {"spawn": "pending", "apply": "building"}
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hyperhive.errors import HiveError
 from hyperhive.hive import proposals
-from hyperhive.hive.approval_rules import ENDS, UNDER_WAY
+from hyperhive.hive.approval_rules import ENDS, ORPHAN, UNDER_WAY
 from hyperhive.hive.approval_words import carried_out
 from hyperhive.hive.deadlines import Deadlines
 from hyperhive.store import approvals
@@ -156,8 +156,8 @@ class ApprovalWork:
         if row.kind == "apply":
             before = row.decided_by is None or row.status != "failed"
             if row.status in {"denied", "failed"} and before:
-                # Of an agent that was purged there may be nothing left to be tagged.
-                with suppress(*((HiveError,) if row.agent not in self._hive.roster.agents else ())):
+                # Of an agent that was purged there may be nothing left to be tagged, or a repository begun anew.
+                with suppress(*((HiveError,) if row.note == ORPHAN else ())):
                     await self._parts.repos.tag(row.agent, row.status, row.id, row.commit_hash, row.reason)
             if row.status != "deployed":
                 await self._parts.builder.forget(row.agent, row.id)

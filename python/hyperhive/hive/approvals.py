@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hyperhive.clock import parse_span
 from hyperhive.errors import HiveError
-from hyperhive.hive.approval_rules import ENDS, FIRST, OPEN, check, check_shown, sources, target, too_late
+from hyperhive.hive.approval_rules import ENDS, FIRST, OPEN, ORPHAN, check, check_shown, sources, target, too_late
 from hyperhive.hive.approval_words import audited, title
 from hyperhive.hive.approval_work import ApprovalWork
 from hyperhive.hive.deadlines import Deadlines
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from hyperhive.hive.approval_rules import Step
     from hyperhive.hive.hive import Hive
 
-#: What an approval of an agent whose state directory is gone says.
-ORPHAN: Final = "agent state dir missing"
 _DECISIONS: Final = frozenset[str]({"approve", "deny", "cancel"})
 #: Bytes that a character may have.
 _WIDEST: Final = 4
