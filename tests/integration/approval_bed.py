@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self
@@ -15,7 +16,6 @@ from broker_bed import BrokerBed
 from hyperhive.config import AgentSettings
 from hyperhive.config import Approvals as Settings
 from hyperhive.errors import HiveError
-from hyperhive.hive.approval_parts import Parts
 from hyperhive.hive.approvals import Approvals
 from hyperhive.hive.layout import Layout
 from hyperhive.hive.manager_events import ManagerEvents
@@ -119,6 +119,9 @@ class FakeBuilder:
     async def forget(self, agent: str, approval_id: int) -> None:
         self.world.roots.discard(approval_id)
 
+    async def sweep(self, wanted: Any) -> None:
+        self.world.roots &= {*wanted, *self.world.deployed}
+
 
 class FakeDeployment:
     """Deploys in the steps of the real one."""
@@ -128,20 +131,20 @@ class FakeDeployment:
         self.held: asyncio.Event | None = None
 
     async def deploy(self, row: Any) -> None:
-        bed, approvals_ = self._bed, self._bed.approvals
-        await bed.repos.tag(row.agent, "approved", row.id, row.commit_hash)
-        await approvals_.deploying(row.id)
+        bed, approvals_, number = self._bed, self._bed.approvals, row.id
+        await bed.repos.tag(row.agent, "approved", number, row.commit_hash)
+        await approvals_.deploying(number)
         if self.held is not None:
             await self.held.wait()
         if row.commit_hash in bed.failing:
-            await bed.repos.tag(row.agent, "failed", row.id, row.commit_hash, "no sign of life")
-            await approvals_.deploy_failed(row.id, "no sign of life")
+            await bed.repos.tag(row.agent, "failed", number, row.commit_hash, "no sign of life")
+            await approvals_.deploy_failed(number, "no sign of life")
             return
-        before = bed.world.deployed.setdefault(row.id, row.build["system"])
+        before = bed.world.deployed.setdefault(number, row.build["system"])
         assert before == row.build["system"], "what was shown is what is deployed"
-        await bed.repos.tag(row.agent, "deployed", row.id, row.commit_hash)
+        await bed.repos.tag(row.agent, "deployed", number, row.commit_hash)
         await bed.repos.advance(row.agent, row.commit_hash)
-        await approvals_.deployed(row.id)
+        await approvals_.deployed(number)
 
 
 class FakeSpawns:
@@ -184,6 +187,8 @@ class ApprovalBed(BrokerBed):
     async def open(self) -> Self:
         await super().open()
         self.rows: list[tuple[int, str]] = []
+        self.repos, self.builder = FakeRepos(self.world), FakeBuilder(self.world, self.reds)
+        self.deployment, self.spawns = FakeDeployment(self), FakeSpawns(self)
         hive: Any = SimpleNamespace(
             store=self.store,
             clock=self.clock,
@@ -192,14 +197,20 @@ class ApprovalBed(BrokerBed):
             lifecycle=SimpleNamespace(find=self._find),
             roster=SimpleNamespace(agents=self.world.agents),
             manager_events=ManagerEvents(self.broker, self.directory),
+            repos=self.repos,
+            builder=self.builder,
+            deployment=self.deployment,
+            spawns=self.spawns,
         )
-        self.repos, self.builder = FakeRepos(self.world), FakeBuilder(self.world, self.reds)
-        self.deployment, self.spawns = FakeDeployment(self), FakeSpawns(self)
-        parts = Parts(self.repos, self.builder, self.spawns, self.deployment)
-        self.approvals = Approvals(hive, parts, self._told)
+        self.approvals = Approvals(hive, self._told)
         await self.approvals.load()
         await self.approvals.begin()
         return self
+
+    def purge(self, agent: str) -> None:
+        """Forget an agent."""
+        shutil.rmtree(self.layout.of_agent(agent), ignore_errors=True)
+        self.world.agents.pop(agent, None)
 
     def _find(self, name: str) -> Any:
         if name not in self.world.agents:

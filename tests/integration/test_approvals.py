@@ -390,6 +390,23 @@ async def test_a_proposal_to_an_agent_whose_state_is_gone_has_failed_and_is_kept
     assert (await bed.get(spawn.id)).status == "pending", "a new agent has no state yet"
 
 
+@pytest.mark.parametrize("when", ["at once", "at the start"])
+async def test_what_is_being_put_in_when_its_agent_is_purged_has_failed(bed: ApprovalBed, when: str) -> None:
+    row = await bed.apply(1)
+    bed.deployment.held = asyncio.Event()
+    await bed.approve(row)
+    bed.purge("alice")
+    if when == "at once":
+        await bed.approvals.look_for_orphans()
+        bed.deployment.held.set()
+    else:
+        await bed.restart(kill=True)
+    await bed.idle()
+    row = await bed.get(1)
+    assert (row.status, row.reason) == ("failed", ORPHAN)
+    assert await bed.events() == [(1, "failed", ORPHAN)]
+
+
 # --- whatever is tried in whatever order
 
 _MOVES = st.one_of(
@@ -431,7 +448,7 @@ async def _move(bed: ApprovalBed, what: str, about: Any) -> None:
     elif what in {"restart", "kill"}:
         await bed.restart(kill=what == "kill")
     elif what == "orphan":
-        shutil.rmtree(bed.layout.of_agent("bob"), ignore_errors=True)
+        bed.purge("bob")
         await bed.approvals.look_for_orphans()
     elif what == "settle":
         await bed.idle()

@@ -41,7 +41,7 @@ def order(number: int, system: Path | None = _NEW, agent: str = "alice") -> Orde
 async def test_an_approved_system_is_switched_to_and_main_moves_once_its_harness_connected(here: Site) -> None:
     await here.life.up("alice")
     assert here.system("alice") == _OLD
-    await here.deployment.deploy(order(1))
+    await here.deployment.carry_out(order(1))
     await here.life.watch.operation("alice", "deploy", "done")
     assert (here.system("alice"), here.books.main) == (_NEW, {})
     await here.life.up("alice", "second")
@@ -56,7 +56,7 @@ async def test_the_turn_may_end_before_its_agent_is_switched(here: Site) -> None
     number = await here.life.send("alice")
     await alice.recv()
     await alice.report("thinking")
-    await here.deployment.deploy(order(1))
+    await here.deployment.carry_out(order(1))
     await here.life.watch.agent("alice", restartPending=True)
     await here.life.settled()
     assert (len(here.life.runtime.started), here.books.said) == (
@@ -72,7 +72,7 @@ async def test_the_turn_may_end_before_its_agent_is_switched(here: Site) -> None
 
 async def test_a_harness_that_does_not_connect_is_given_the_system_before(here: Site) -> None:
     await here.life.up("alice")
-    await here.deployment.deploy(order(1))
+    await here.deployment.carry_out(order(1))
     assert (await here.ended())[:2] == ("failed", 1)
     assert "has not connected within 0.5 s" in here.books.ends()[0][2]
     assert [kind for kind, _, _ in here.books.tags("alice")] == ["approved", "failed"]
@@ -86,29 +86,29 @@ async def test_a_harness_that_does_not_connect_is_given_the_system_before(here: 
 async def test_a_system_that_does_not_start_is_taken_back(here: Site) -> None:
     await here.life.up("alice")
     here.life.runtime.refusal = HiveError("operation_failed", "no init in it")
-    await here.deployment.deploy(order(1))
+    await here.deployment.carry_out(order(1))
     assert await here.ended() == ("failed", 1, "the new system does not start: no init in it")
     assert here.system("alice") == _OLD
 
 
 async def test_back_is_to_what_ran_before_not_to_what_is_declared(here: Site) -> None:
     await here.life.up("alice")
-    await here.deployment.deploy(order(1))
+    await here.deployment.carry_out(order(1))
     await here.life.watch.operation("alice", "deploy", "done")
     await here.life.up("alice", "second")
     assert (await here.ended())[0] == "deployed"
-    await here.deployment.deploy(order(2, _NEWER))
+    await here.deployment.carry_out(order(2, _NEWER))
     assert (await here.ended())[0] == "failed"
     assert (here.system("alice"), here.books.main) == (_NEW, {"alice": f"{1:040x}"})
 
 
 async def test_an_order_that_is_given_twice_is_carried_out_once(here: Site) -> None:
     await here.life.up("alice")
-    await asyncio.gather(*(here.deployment.deploy(order(1)) for _ in range(3)))
+    await asyncio.gather(*(here.deployment.carry_out(order(1)) for _ in range(3)))
     await here.life.watch.operation("alice", "deploy", "done")
     await here.life.up("alice", "second")
     await here.ended()
-    await here.deployment.deploy(order(1))
+    await here.deployment.carry_out(order(1))
     await here.life.settled()
     assert here.books.ends() == [("deployed", 1, None)]
     assert len(here.life.runtime.started) == 2
@@ -116,7 +116,7 @@ async def test_an_order_that_is_given_twice_is_carried_out_once(here: Site) -> N
 
 async def test_without_a_builder_nothing_is_restarted_and_all_else_is_the_same(here: Site) -> None:
     await here.life.up("alice")
-    await here.deployment.deploy(order(1, None))
+    await here.deployment.carry_out(order(1, None))
     assert await here.ended() == ("deployed", 1, None)
     assert [kind for kind, _, _ in here.books.tags("alice")] == ["approved", "deployed"]
     assert here.books.main == {"alice": f"{1:040x}"}
@@ -126,7 +126,7 @@ async def test_without_a_builder_nothing_is_restarted_and_all_else_is_the_same(h
 async def test_of_a_stopped_agent_only_what_it_starts_on_next_is_changed(here: Site) -> None:
     await here.life.up("alice")
     await here.life.do("alice", "stop")
-    await here.deployment.deploy(order(1))
+    await here.deployment.carry_out(order(1))
     assert await here.ended() == ("deployed", 1, "not checked: the agent is stopped")
     await here.life.do("alice", "start")
     assert here.system("alice") == _NEW
@@ -135,14 +135,14 @@ async def test_of_a_stopped_agent_only_what_it_starts_on_next_is_changed(here: S
 async def test_of_an_agent_that_is_gone_nothing_is_deployed(here: Site) -> None:
     await here.life.up("alice")
     await here.life.do("alice", "destroy")
-    await here.deployment.deploy(order(1))
+    await here.deployment.carry_out(order(1))
     assert await here.ended() == ("failed", 1, "there is no agent 'alice' any more")
 
 
 async def test_a_purged_agent_leaves_nothing_to_one_of_its_name(place: Path) -> None:
     async with site(place, {"alice": {}, "bob": {}}, **_SYSTEMS) as here:
         await here.life.up("alice")
-        await here.deployment.deploy(order(1))
+        await here.deployment.carry_out(order(1))
         await here.life.watch.operation("alice", "deploy", "done")
         await here.life.up("alice", "second")
         await here.ended()
@@ -157,7 +157,7 @@ async def test_a_purged_agent_leaves_nothing_to_one_of_its_name(place: Path) -> 
 async def test_what_was_deployed_is_what_a_restarted_daemon_starts(place: Path) -> None:
     async with site(place, {"alice": {}}, **_SYSTEMS) as here:
         await here.life.up("alice")
-        await here.deployment.deploy(order(1))
+        await here.deployment.carry_out(order(1))
         await here.life.watch.operation("alice", "deploy", "done")
         await here.life.up("alice", "second")
         await here.ended()
@@ -171,7 +171,7 @@ async def test_a_machine_that_refuses_for_a_while_is_asked_again(here: Site, mon
     monkeypatch.setattr("hyperhive.hive.deployment._AGAIN", 0.01)
     here.books.refusals.append(HiveError("operation_failed", "no space left"))
     await here.life.up("alice")
-    await here.deployment.deploy(order(1, None))
+    await here.deployment.carry_out(order(1, None))
     assert await here.ended() == ("deployed", 1, None)
 
 
@@ -179,7 +179,7 @@ async def test_a_daemon_that_ends_while_a_harness_is_waited_for_goes_on_at_its_n
     runtime = fake_runtime(survives_daemon=True)
     async with site(place, {"alice": {}}, runtime, **_SYSTEMS) as here:
         await here.life.up("alice")
-        await here.deployment.deploy(order(1))
+        await here.deployment.carry_out(order(1))
         await here.life.watch.operation("alice", "deploy", "done")
         books = here.books
     assert books.ends() == []

@@ -21,7 +21,6 @@ from hyperhive.store.approvals import Amend, Finished
 from hyperhive.wire import SpawnSpec
 
 if TYPE_CHECKING:
-    from hyperhive.hive.approval_parts import Parts
     from hyperhive.hive.approval_rules import Step
     from hyperhive.hive.approvals import Approvals
     from hyperhive.hive.hive import Hive
@@ -35,13 +34,11 @@ class ApprovalWork:
 
     Args:
         hive: the parts that it works with.
-        parts: those that do what was decided.
         approvals: takes the steps.
     """
 
-    def __init__(self, hive: Hive, parts: Parts, approvals_: Approvals) -> None:
+    def __init__(self, hive: Hive, approvals_: Approvals) -> None:
         self._hive = hive
-        self._parts = parts
         self._approvals = approvals_
         #: Those about which something is to be done.
         self.todo = Deadlines[int](hive.clock, self._work)
@@ -53,6 +50,8 @@ class ApprovalWork:
     async def begin(self) -> None:
         """Do what is left to be done, from now on."""
         await proposals.sweep(self._hive.layout)
+        left = await self._hive.store.read(approvals.unsettled)
+        await self._hive.builder.sweep([row.id for row in left])
         self._begun = True
         self.todo.look()
 
@@ -87,7 +86,7 @@ class ApprovalWork:
 
     async def _build(self, row: Any) -> None:  # noqa: ANN401 - a row of the store
         """Compare, build, and ask the operator; or say why not."""
-        compared = await proposals.compare(self._parts.repos, row)
+        compared = await proposals.compare(self._hive.repos, row)
         base = compared["base_hash"]
         if base == row.commit_hash:
             await self._approvals.step(row, "red", reason="it changes nothing any more: it is what runs")
@@ -96,11 +95,11 @@ class ApprovalWork:
         if amended is None:
             return
         self._approvals.amended(amended)
-        await self._parts.repos.tag(row.agent, "building", row.id, row.commit_hash)
+        await self._hive.repos.tag(row.agent, "building", row.id, row.commit_hash)
         verdict = await self._built(row)
         if verdict is None:
             return
-        if await self._parts.repos.main(row.agent) != base:
+        if await self._hive.repos.main(row.agent) != base:
             # Whoever moves it says so after that, also to what becomes pending in between.
             await self._approvals.moved(row)
             return
@@ -109,9 +108,7 @@ class ApprovalWork:
 
     async def _built(self, row: Any) -> proposals.Verdict | None:  # noqa: ANN401 - a row of the store
         """What building gave; None where the row went another way meanwhile."""
-        building = asyncio.ensure_future(
-            proposals.build(self._parts.repos, self._parts.builder, self._hive.layout, row)
-        )
+        building = asyncio.ensure_future(proposals.build(self._hive.repos, self._hive.builder, self._hive.layout, row))
         self._builds[row.id] = building
         try:
             await asyncio.wait({building})
@@ -127,14 +124,16 @@ class ApprovalWork:
 
     async def _carry_out(self, row: Any) -> None:  # noqa: ANN401 - a row of the store
         if row.kind == "apply":
-            if self._parts.deployment is not None:
-                await self._parts.deployment.deploy(row)
+            if row.agent in self._hive.roster.agents:
+                await self._hive.deployment.deploy(row)
+            else:
+                await self._approvals.undone(row, ORPHAN, note=ORPHAN)
             return
         if row.status == "approved":
             await self._approvals.step(row, "deploy")
         try:
             if not self._is_made(row.agent):
-                await self._parts.spawns.spawn(row.agent, SpawnSpec.model_validate(row.spec), *carried_out(row))
+                await self._hive.spawns.spawn(row.agent, SpawnSpec.model_validate(row.spec), *carried_out(row))
         except HiveError as error:
             if error.code in _PASSING:
                 raise
@@ -158,9 +157,9 @@ class ApprovalWork:
             if row.status in {"denied", "failed"} and before:
                 # Of an agent that was purged there may be nothing left to be tagged, or a repository begun anew.
                 with suppress(*((HiveError,) if row.note == ORPHAN else ())):
-                    await self._parts.repos.tag(row.agent, row.status, row.id, row.commit_hash, row.reason)
+                    await self._hive.repos.tag(row.agent, row.status, row.id, row.commit_hash, row.reason)
             if row.status != "deployed":
-                await self._parts.builder.forget(row.agent, row.id)
+                await self._hive.builder.forget(row.agent, row.id)
         await self._hive.manager_events.tell(
             "approval_resolved",
             once=f"approval-{row.id}-{row.status}",

@@ -13,7 +13,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hyperhive.clock import parse_span
 from hyperhive.errors import HiveError
-from hyperhive.hive.approval_rules import ENDS, FIRST, OPEN, ORPHAN, check, check_shown, sources, target, too_late
+from hyperhive.hive.approval_rules import (
+    ENDS,
+    FIRST,
+    OPEN,
+    ORPHAN,
+    UNDER_WAY,
+    Step,
+    check,
+    check_shown,
+    sources,
+    target,
+    too_late,
+)
 from hyperhive.hive.approval_words import audited, title
 from hyperhive.hive.approval_work import ApprovalWork
 from hyperhive.hive.deadlines import Deadlines
@@ -29,10 +41,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from hyperhive.hive.approval_parts import Parts
-    from hyperhive.hive.approval_rules import Step
     from hyperhive.hive.hive import Hive
 
+#: What ends an approval that is under way, whichever it is in.
+_UNDONE: Final[tuple[Step, ...]] = ("undeployable", "broken")
 _DECISIONS: Final = frozenset[str]({"approve", "deny", "cancel"})
 #: Bytes that a character may have.
 _WIDEST: Final = 4
@@ -43,18 +55,16 @@ class Approvals:
 
     Args:
         hive: the parts that it works with.
-        parts: those that do what is decided here.
         tell: called with the row of an approval after each change.
     """
 
-    def __init__(self, hive: Hive, parts: Parts, tell: Callable[[Any], None]) -> None:
+    def __init__(self, hive: Hive, tell: Callable[[Any], None]) -> None:
         self._hive = hive
-        self._parts = parts
         self._tell = tell
         #: When those that are open expire.
         self.deadlines = Deadlines[int](hive.clock, self._expire)
         #: Does what has to follow each step.
-        self.work = ApprovalWork(hive, parts, self)
+        self.work = ApprovalWork(hive, self)
         self._pending: dict[int, WaitingItem] = {}
 
     async def load(self) -> None:
@@ -96,7 +106,7 @@ class Approvals:
         if key is not None and (known := await self._hive.store.read(approvals.asked_before, by, key)) is not None:
             return known
         _check_words(description=spec.description)
-        self._parts.spawns.check(name, spec)
+        self._hive.spawns.check(name, spec)
         values = {"spec": spec.model_dump(mode="json", by_alias=False)}
         return await self._request("spawn", by, name, spec.description, key, values=values)
 
@@ -127,8 +137,8 @@ class Approvals:
             raise _too_many()
         # Before the row: it is made once there is something to decide about, under the number that the tag has.
         number = await self._hive.store.submit(approvals.take_number, None)
-        whole = await self._parts.repos.pin(agent, number, commit, bundle)
-        if whole == await self._parts.repos.main(agent):
+        whole = await self._hive.repos.pin(agent, number, commit, bundle)
+        if whole == await self._hive.repos.main(agent):
             what = f"commit {whole[:12]} changes nothing: it is what '{agent}' runs"
             raise HiveError("bad_proposal", what, "Commit a change, and propose that")
         return await self._request("apply", by, agent, description, key, number, {"commit_hash": whole})
@@ -190,13 +200,13 @@ class Approvals:
 
     async def _check_possible(self, row: Any) -> None:  # noqa: ANN401 - a row of the store
         if row.kind == "spawn":
-            self._parts.spawns.check(row.agent, SpawnSpec.model_validate(row.spec))
+            self._hive.spawns.check(row.agent, SpawnSpec.model_validate(row.spec))
             return
         if not has_state(self._hive.layout, row.agent):
             await self.step(row, "orphan", reason=ORPHAN, note=ORPHAN)
             raise HiveError("wrong_state", f"approval {row.id} has failed: {ORPHAN}", "Nothing was changed")
         check_takes_proposals(self._hive, row.agent)
-        if await self._parts.repos.main(row.agent) != row.base_hash:
+        if await self._hive.repos.main(row.agent) != row.base_hash:
             await self.moved(row)
             what = f"what '{row.agent}' runs has changed since approval {row.id} was built"
             raise HiveError("wrong_state", what, "It is built anew; look at what it changes then")
@@ -252,8 +262,12 @@ class Approvals:
 
     async def deploy_failed(self, number: int, reason: str) -> None:
         """It does not, and the agent runs on what it did before."""
-        row = await self.find(number)
-        await self.step(row, "undeployable" if row.status == "approved" else "broken", reason=reason)
+        await self.undone(await self.find(number), reason)
+
+    async def undone(self, row: Any, reason: str, note: str | None = None) -> None:  # noqa: ANN401 - a row
+        """What was approved will not be."""
+        for step in _UNDONE:
+            await self.step(row, step, reason=reason, note=note)
 
     # --- what happens by itself
 
@@ -261,10 +275,14 @@ class Approvals:
         await self.step(await self.find(number), "expire", reason="nobody decided in time")
 
     async def look_for_orphans(self) -> None:
-        """Proposals to agents whose state directory is gone have failed."""
-        for row in await self._hive.store.read(approvals.page, OPEN):
-            if row.kind == "apply" and not has_state(self._hive.layout, row.agent):
-                await self.step(row, "orphan", reason=ORPHAN, note=ORPHAN)
+        """Proposals to agents whose state directory is gone have failed; so have those that were being put in."""
+        hive = self._hive
+        for row in await hive.store.read(approvals.page, (*OPEN, *UNDER_WAY)):
+            if row.kind == "apply" and not has_state(hive.layout, row.agent):
+                if row.status in OPEN:
+                    await self.step(row, "orphan", reason=ORPHAN, note=ORPHAN)
+                elif row.agent not in hive.roster.agents:
+                    await self.undone(row, ORPHAN, note=ORPHAN)
 
     async def rebuild(self, agent: str) -> None:
         """What was found out about an agent's open proposals does not hold any more: find it out anew."""

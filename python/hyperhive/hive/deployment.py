@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from hyperhive.errors import HiveError
@@ -19,11 +20,11 @@ from hyperhive.store.deployments import NewDeployment, Step, system_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from pathlib import Path
 
     from sqlalchemy import Row
 
     from hyperhive.hive.hive import Hive
+    from hyperhive.hive.repos import Kind
     from hyperhive.hive.roster import Agent
 
 #: Seconds within which the harness has to connect on a new system.
@@ -38,7 +39,7 @@ _log = logging.getLogger(__name__)
 class Tags(Protocol):
     """What a deployment needs of `Repos`."""
 
-    async def tag(self, agent: str, kind: str, approval_id: int, commit: str, note: str | None = None) -> None:
+    async def tag(self, agent: str, kind: Kind, approval_id: int, commit: str, note: str | None = None) -> None:
         """Set a tag; idempotent."""
         ...
 
@@ -88,16 +89,15 @@ class Deployment:
         patience: seconds within which the harness has to connect.
 
     Attributes:
-        tags: the agents' repositories; set before anything is deployed.
-        decisions: is told what became of it; set before anything is deployed.
+        tags: the agents' repositories.
+        decisions: is told what became of it.
     """
-
-    tags: Tags
-    decisions: Decisions
 
     def __init__(self, hive: Hive, group: asyncio.TaskGroup, patience: float = PATIENCE) -> None:
         self._hive = hive
         self._group = group
+        self.tags: Tags = hive.repos
+        self.decisions: Decisions = hive.approvals
         self._patience = patience
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
@@ -135,8 +135,21 @@ class Deployment:
             self._found.add(row.id)
             self._go_on(row)
 
-    async def deploy(self, order: Order) -> None:
-        """Put in what was approved; returns once that is written down. What was ordered before goes on as it is.
+    async def deploy(self, row: Any) -> None:  # noqa: ANN401 - a row of the store
+        """Put in what was approved; returns once that is written down. Told again, it goes on with it.
+
+        Args:
+            row: the approval.
+
+        Raises:
+            HiveError: it could not be written down.
+        """
+        build = row.build or {}
+        system, base = build.get("system"), build.get("base")
+        await self.carry_out(Order(row.id, row.agent, row.commit_hash, Path(system) if system else None, base))
+
+    async def carry_out(self, order: Order) -> None:
+        """Put in a system; returns once that is written down. What was ordered before goes on as it is.
 
         Raises:
             HiveError: it could not be written down.
@@ -253,6 +266,6 @@ class Deployment:
             await self._hive.builder.forget(row.agent, row.approval_id)
         return await self._to(row, "failed", error)
 
-    async def _tag(self, row: Row[Any], kind: str, note: str | None) -> None:
+    async def _tag(self, row: Row[Any], kind: Kind, note: str | None) -> None:
         if row.approval_id is not None:
             await self.tags.tag(row.agent, kind, row.approval_id, row.commit_hash, note)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from hyperhive.hive import views
 from hyperhive.hive.actions import Actions
-from hyperhive.hive.approval_parts import Parts, Unbuilt
 from hyperhive.hive.approvals import Approvals
 from hyperhive.hive.broker import Broker
 from hyperhive.hive.budgets import HIVE, Budgets
@@ -118,7 +117,7 @@ class Hive:
         self.sessions = Sessions(self)
         self.journals = Journals(self)
         self.spawns = Spawns(self)
-        self.approvals = Approvals(self, Parts(self.repos, Unbuilt(), self.spawns), self._approval_changed)
+        self.approvals = Approvals(self, self._approval_changed)
         self.waiting.sources.append(self.approvals.waiting)
 
     async def load(self) -> None:

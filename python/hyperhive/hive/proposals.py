@@ -18,8 +18,9 @@ from hyperhive.errors import HiveError
 from hyperhive.shapes import BuildRow
 
 if TYPE_CHECKING:
-    from hyperhive.hive.approval_parts import BuilderPart, Built, CommitDiff, RepoPart
+    from hyperhive.hive.builder import Builder, BuildResult
     from hyperhive.hive.layout import Layout
+    from hyperhive.hive.repos import Diff, Repos
 
 #: Characters of a build's log that are kept, its end.
 _LOG: Final = 64 * 1024
@@ -36,7 +37,7 @@ class Verdict:
     red: str | None
 
 
-async def compare(repos: RepoPart, row: Any) -> dict[str, Any]:  # noqa: ANN401 - a row of the store
+async def compare(repos: Repos, row: Any) -> dict[str, Any]:  # noqa: ANN401 - a row of the store
     """The columns that say what a commit changes of what runs, and of what was approved last.
 
     Raises:
@@ -46,7 +47,7 @@ async def compare(repos: RepoPart, row: Any) -> dict[str, Any]:  # noqa: ANN401 
     diff = await repos.diff(row.agent, base, row.commit_hash)
     last = await repos.last(row.agent, "approved")
     other = None if last is None or last.commit in {base, row.commit_hash} else last.commit
-    since: CommitDiff | None = await repos.diff(row.agent, other, row.commit_hash) if other else None
+    since: Diff | None = await repos.diff(row.agent, other, row.commit_hash) if other else None
     note = None
     if not diff.follows:
         note = "it was not made on top of what runs now: approving it undoes what came in between"
@@ -65,7 +66,7 @@ async def compare(repos: RepoPart, row: Any) -> dict[str, Any]:  # noqa: ANN401 
     }
 
 
-async def build(repos: RepoPart, builder: BuilderPart, layout: Layout, row: Any) -> Verdict:  # noqa: ANN401 - a row
+async def build(repos: Repos, builder: Builder, layout: Layout, row: Any) -> Verdict:  # noqa: ANN401 - a row
     """Build a commit.
 
     Raises:
@@ -85,7 +86,7 @@ async def build(repos: RepoPart, builder: BuilderPart, layout: Layout, row: Any)
         await asyncio.shield(asyncio.to_thread(shutil.rmtree, aside, ignore_errors=True))
 
 
-def _verdict(built: Built, *, builds: bool) -> Verdict:
+def _verdict(built: BuildResult, *, builds: bool) -> Verdict:
     status = ("ok" if builds else "none") if built.ok else "failed"
     found = BuildRow(
         status=status,
