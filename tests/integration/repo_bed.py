@@ -32,10 +32,14 @@ class Proposed:
 
     def git(self, *arguments: str, given: bytes | None = None) -> str:
         """Run git there; what it printed."""
+        return self.raw(*arguments, given=given).decode("utf-8", "surrogateescape").strip()
+
+    def raw(self, *arguments: str, given: bytes | None = None) -> bytes:
+        """The same as it is, for what is no text."""
         done = subprocess.run(
             [program(), *arguments], cwd=self.path, env=self.environment, check=True, input=given, capture_output=True
         )
-        return done.stdout.decode("utf-8", "surrogateescape").strip()
+        return done.stdout
 
     def commit(self, files: dict[str, bytes | str]) -> str:
         """Commit files beside those that are there; the hash."""

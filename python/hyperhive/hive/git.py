@@ -33,7 +33,7 @@ _CHUNK: Final = 65536
 _SECONDS: Final = 20.0
 _LAST_WORDS: Final = 2.0
 #: Bytes: memory that one run may map, and the largest file that it may write.
-_MEMORY: Final = 2 * 1024**3
+_MEMORY: Final = 1024**3
 _FILE: Final = 512 * 1024**2
 _WHO: Final = ("hyperhive", "hyperhive@localhost")
 

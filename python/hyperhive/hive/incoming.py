@@ -64,11 +64,13 @@ async def listing(repository: Path, commit: str, variables: Mapping[str, str] | 
     Raises:
         HiveError: `bad_proposal`: there are too many of them.
     """
+    # Directories, too: a tree may unfold to any number of those without a single file.
     done = await git(
-        repository, "ls-tree", "-r", "-z", "--long", "--full-tree", commit, most=_LISTING, variables=variables
+        repository, "ls-tree", "-r", "-t", "-z", "--long", "--full-tree", commit, most=_LISTING, variables=variables
     )
     if done.cut:
-        raise HiveError("bad_proposal", f"the commit has more than {MAX_FILES:,} files", "Take out what is generated")
+        what = f"the commit has more than {MAX_FILES:,} files and directories"
+        raise HiveError("bad_proposal", what, "Take out what is generated")
     return parse_listing(done.out)
 
 

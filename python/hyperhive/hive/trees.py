@@ -58,7 +58,7 @@ def visible(text: str) -> str:
 
 
 def parse_listing(listing: bytes) -> list[Entry]:
-    """The entries of `git ls-tree -r -z --long`; names that are no UTF-8 keep their bytes as half surrogates.
+    """The files of `git ls-tree -r -t -z --long`; names that are no UTF-8 keep their bytes as half surrogates.
 
     Raises:
         HiveError: `bad_proposal`: that is no such listing.
@@ -67,7 +67,9 @@ def parse_listing(listing: bytes) -> list[Entry]:
     for line in listing.split(b"\0"):
         found = _ENTRY.fullmatch(line)
         if found is not None:
-            mode, _kind, name, size, path = found.groups()
+            mode, kind, name, size, path = found.groups()
+            if kind == b"tree":
+                continue
             length = 0 if size == b"-" else int(size)
             entries.append(Entry(mode.decode(), name.decode(), length, path.decode("utf-8", "surrogateescape")))
         elif line:
