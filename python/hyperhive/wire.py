@@ -29,6 +29,9 @@ MAX_REASON: Final = 4000
 #: Bytes of UTF-8 that a reminder may have, and seconds that it may lie ahead: 366 days.
 MAX_REMINDER: Final = 8 * 1024
 MAX_AHEAD: Final = 366 * 86400
+#: Bytes that the bundle of a proposal may have, and the one ref that is in it.
+MAX_BUNDLE: Final = 16 * 1024 * 1024
+PROPOSAL: Final = "refs/hive/proposal"
 #: Seconds that a `recv` or a command poll may stay parked.
 MAX_WAIT: Final = 180
 #: Lines of another agent's log that the manager may read at once.

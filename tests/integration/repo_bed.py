@@ -6,16 +6,16 @@ import os
 import subprocess
 from typing import TYPE_CHECKING
 
-from hyperhive.hive.bundle import PROPOSAL
 from hyperhive.hive.git import program
 from hyperhive.hive.layout import Layout
 from hyperhive.hive.repos import Repos
+from hyperhive.wire import PROPOSAL
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 AGENT = "alice"
-_WHO = {f"GIT_{who}_{what}": "m@m" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+WHO = {f"GIT_{who}_{what}": "m@m" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 
 
 class Proposed:
@@ -28,7 +28,7 @@ class Proposed:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {"PATH": os.environ["PATH"], "HOME": str(self.path.parent), "GIT_CONFIG_NOSYSTEM": "1", **_WHO}
+        return {"PATH": os.environ["PATH"], "HOME": str(self.path.parent), "GIT_CONFIG_NOSYSTEM": "1", **WHO}
 
     def git(self, *arguments: str, given: bytes | None = None) -> str:
         """Run git there; what it printed."""

@@ -23,8 +23,8 @@ from repo_bed import AGENT, Proposed, make_repos
 
 from hyperhive.errors import HiveError
 from hyperhive.hive import git as git_module
-from hyperhive.hive.bundle import PROPOSAL
 from hyperhive.hive.git import git, program
+from hyperhive.wire import PROPOSAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -27,6 +27,8 @@ _A = TypeVar("_A", bound=wire.Answer)
 _PROMPT: Final = 30.0
 #: Seconds that an answer may come later than the wait that was asked for.
 _SLACK: Final = 15.0
+#: Seconds until a bundle was read, checked and pinned.
+_UPLOAD: Final = 120.0
 _SERVER_ERROR: Final = 500
 
 
@@ -131,6 +133,12 @@ class HiveClient:
         """`GET /v1/peers`."""
         return await self._call("GET", "/v1/peers", wire.PeersAnswer)
 
+    async def propose(self, request: wire.ConfigProposal, bundle: Path) -> wire.ApprovalAnswer:
+        """`POST /v1/config-proposals`: a git bundle as it is, the rest in the query."""
+        query = httpx.QueryParams(request.model_dump(mode="json", by_alias=True, exclude_none=True))
+        content = await asyncio.to_thread(bundle.read_bytes)
+        return await self._call("POST", f"/v1/config-proposals?{query}", wire.ApprovalAnswer, content, _UPLOAD)
+
     async def commands(self, request: wire.CommandsRequest) -> wire.CommandsAnswer:
         """`POST /v1/commands`, parked as long as the request says."""
         return await self._call("POST", "/v1/commands", wire.CommandsAnswer, request, request.wait_seconds + _SLACK)
@@ -144,10 +152,16 @@ class HiveClient:
         return await self._call("POST", "/v1/report", wire.Ok, request)
 
     async def _call(
-        self, method: str, path: str, answer: type[_A], body: wire.Request | None = None, wait: float = _PROMPT
+        self,
+        method: str,
+        path: str,
+        answer: type[_A],
+        body: wire.Request | bytes | None = None,
+        wait: float = _PROMPT,
     ) -> _A:
-        content = body.model_dump_json(by_alias=True, exclude_unset=True) if body else None
-        headers = {"content-type": "application/json"} if body else None
+        as_json = isinstance(body, wire.Request)
+        content = body.model_dump_json(by_alias=True, exclude_unset=True) if isinstance(body, wire.Request) else body
+        headers = {"content-type": "application/json"} if as_json else None
         try:
             response = await self._http.request(
                 method, path, content=content, headers=headers, timeout=httpx.Timeout(_PROMPT, read=wait)

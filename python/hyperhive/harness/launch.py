@@ -78,7 +78,20 @@ def plan(me: SelfInfo, settings: Settings, credentials: Mapping[str, str], progr
 
 def claude_environment(me: SelfInfo, settings: Settings, credentials: Mapping[str, str]) -> dict[str, str]:
     """What Claude's environment gets beside what the harness itself has."""
-    return {**_USUAL, **me.environment, **credentials, **_FIXED, "CLAUDE_CONFIG_DIR": str(settings.claude_config)}
+    return {
+        **_USUAL,
+        **_identity(me),
+        **me.environment,
+        **credentials,
+        **_FIXED,
+        "CLAUDE_CONFIG_DIR": str(settings.claude_config),
+    }
+
+
+def _identity(me: SelfInfo) -> dict[str, str]:
+    """Whom git names as the author of what an agent commits."""
+    whose = {"NAME": me.name, "EMAIL": f"{me.name}@{me.hive}"}
+    return {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER") for what, value in whose.items()}
 
 
 def options(

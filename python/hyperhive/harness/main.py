@@ -67,6 +67,7 @@ async def run(
         abilities = Abilities()
         session = Session(settings, tools.server, _stderr(events, control), abilities)
         means = Means(settings, hive, reporter, events.redactor, models, find)
+        means.prepare = tools.configurations.prepare
         servers = McpServers(session.mcp_status, events, reporter)
         runner = Runner(
             session=session,

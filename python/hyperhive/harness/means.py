@@ -16,7 +16,7 @@ from hyperhive.harness.login import LOGIN_VARIABLES, login_marks, login_source, 
 from hyperhive.harness.mcp_servers import secrets_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from datetime import datetime
 
     from hyperhive.harness.hive import HiveClient
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 #: Minutes of a turn before the hive ever said how many.
 _MINUTES: Final = 60.0
+
+
+async def nothing_to_prepare() -> None:
+    """What most agents need to have prepared."""
 
 
 class Means:
@@ -57,6 +61,8 @@ class Means:
         self._credentials: dict[str, str] = {}
         self._told: tuple[str, str] | None = None
         self._told_login: tuple[object, ...] | None = None
+        self.prepare: Callable[[], Awaitable[None]] = nothing_to_prepare
+        """Called before each start of `claude` and each turn, for what has to be in its place by then."""
         self.me: SelfInfo | None = None
         """What the hive said last."""
 
@@ -127,6 +133,7 @@ class Means:
         """
         me = await self.about_me()
         await self.look()
+        await self.prepare()
         program = self._find_claude(self.environment(me))
         chosen = me.model_copy(update={"model": self.model(me)})
         return plan(chosen, self._settings, self._credentials, program)

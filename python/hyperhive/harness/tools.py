@@ -20,6 +20,8 @@ from hyperhive.harness.hive import is_passing
 from hyperhive.harness.mcp_servers import SERVER
 from hyperhive.harness.open_ends import OpenEndTools
 from hyperhive.harness.prompts import inbox_text
+from hyperhive.harness.proposal import Configurations
+from hyperhive.harness.proposing import ProposalTools
 from hyperhive.harness.tool import make_tool
 
 if TYPE_CHECKING:
@@ -56,6 +58,8 @@ class HiveTools:
     ) -> None:
         self._hive, self._control, self._reporter, self._settings = hive, control, reporter, settings
         self._model = model
+        self.configurations = Configurations(settings)
+        """The repositories in which the manager prepares changes."""
 
     def server(self) -> Any:  # noqa: ANN401 - the SDK's own dictionary
         """A new MCP server with all tools; each claude process gets one of its own."""
@@ -73,6 +77,7 @@ class HiveTools:
                 self._set_status, "set_status", "Say in one line what you are at; shown to the operator.", _SET_STATUS
             ),
             *OpenEndTools(self._hive, self._patiently).tools(),
+            *ProposalTools(self._hive, self._patiently, self.configurations).tools(),
         ]
         # Loaded up front by programs that would otherwise hide tools until the model looks for them.
         return {**sdk.create_sdk_mcp_server(SERVER, tools=tools), "alwaysLoad": True}

@@ -11,14 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from hyperhive.errors import HiveError
+from hyperhive.wire import PROPOSAL
 
 if TYPE_CHECKING:
     from typing import BinaryIO
 
-#: The one ref that a proposal's bundle holds.
-PROPOSAL: Final = "refs/hive/proposal"
-#: Bytes that a bundle may have.
-MAX_BUNDLE: Final = 16 * 1024 * 1024
 #: Bytes that its head may have.
 _HEAD: Final = 4096
 _SIGNATURE: Final = b"# v2 git bundle\n"

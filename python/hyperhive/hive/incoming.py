@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from hyperhive.errors import HiveError
-from hyperhive.hive.bundle import MAX_BUNDLE, read_head
+from hyperhive.hive.bundle import read_head
 from hyperhive.hive.git import git
 from hyperhive.hive.trees import MAX_FILES, check_entries, parse_listing
+from hyperhive.wire import MAX_BUNDLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -136,6 +136,11 @@ class Layout:
         """Where the manager works on changes of an agent; the hive makes it, and never looks into it."""
         return self.proposed_root / name
 
+    @property
+    def uploads(self) -> Path:
+        """Bundles that are coming in."""
+        return self.state / "uploads"
+
     def told(self, way: str) -> Path:
         """What an operator who was not looking was told already, one way."""
         return self.state / f"told-{way}.json"

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.exceptions import HTTPException
 
 from hyperhive.errors import HiveError
+from hyperhive.names import MANAGER
 from hyperhive.web.door import Door
+from hyperhive.wire import MAX_BUNDLE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Bytes of a request's body. A message has at most 64 KiB, an event batch more.
 MAX_REQUEST: Final = 2 * 1024 * 1024
+#: The one route of an agent's socket that takes more: a git bundle, which is not held in memory.
+_UPLOAD: Final = "/v1/config-proposals"
 #: What an agent's page can ask for on the agent's own port, below `/api/`, and how.
 PAGE_ROUTES: Final = {
     "state": ("GET",),
@@ -67,14 +71,14 @@ async def refuse(send: Send, error: HiveError) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def _too_large(scope: Scope) -> HiveError | None:
+def _too_large(scope: Scope, most: int = MAX_REQUEST) -> HiveError | None:
     for name, value in scope["headers"]:
-        if name == b"content-length" and (not value.isdigit() or int(value) > MAX_REQUEST):
-            return HiveError("body_too_large", f"a request may have {MAX_REQUEST:,} bytes", "Send less at a time")
+        if name == b"content-length" and (not value.isdigit() or int(value) > most):
+            return HiveError("body_too_large", f"a request may have {most:,} bytes", "Send less at a time")
     return None
 
 
-def _bounded(receive: Receive) -> Receive:
+def _bounded(receive: Receive, most: int = MAX_REQUEST) -> Receive:
     """Count what comes in, for requests that do not say their length."""
     size = 0
 
@@ -82,8 +86,8 @@ def _bounded(receive: Receive) -> Receive:
         nonlocal size
         message = await receive()
         size += len(message.get("body", b""))
-        if size > MAX_REQUEST:
-            raise HTTPException(413, f"a request may have {MAX_REQUEST:,} bytes")
+        if size > most:
+            raise HTTPException(413, f"a request may have {most:,} bytes")
         return message
 
     return counted
@@ -118,12 +122,14 @@ class AgentGate:
                 ),
             )
             return
-        if large := _too_large(scope):
+        uploads = self._agent == MANAGER and scope["path"] == _UPLOAD
+        most = MAX_BUNDLE if uploads else MAX_REQUEST
+        if large := _too_large(scope, most):
             await refuse(send, large)
             return
         scope["agent"] = self._agent
         _as_json(scope)
-        await self._app(scope, _bounded(receive), send)
+        await self._app(scope, _bounded(receive, most), send)
 
 
 class OperatorGate:

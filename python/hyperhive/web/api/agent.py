@@ -17,6 +17,7 @@ from hyperhive.web.api.caller import Caller, calling_agent
 from hyperhive.web.api.direct import add_direct
 from hyperhive.web.api.manager import add_manager
 from hyperhive.web.api.open_ends import add_open_ends
+from hyperhive.web.api.proposals import add_proposals
 from hyperhive.wire import (
     AnswerRequest,
     AskRequest,
@@ -84,6 +85,7 @@ def agent_app(hive: Hive) -> FastAPI:
     add_open_ends(app, hive)
     _add_self(app, hive)
     add_manager(app, hive)
+    add_proposals(app, hive)
     return app
 
 
