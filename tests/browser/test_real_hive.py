@@ -80,6 +80,38 @@ def test_another_model_serves_the_next_turn(page: Page, hive: RealHive) -> None:
     page.get_by_role("button", name="model opus of alice").wait_for()
 
 
+def propose(page: Page, hive: RealHive, name: str) -> None:
+    """Ask for a new agent over the API."""
+    headers = {"Authorization": f"Bearer {hive.token}"}
+    body = {"name": name, "description": f"{name} could look after the manual", "prompt": "You write."}
+    answer = page.request.post(f"{hive.url}/api/spawn-requests", headers=headers, data=body)
+    assert answer.status == 201, answer.text()
+
+
+def test_a_new_agent_is_approved_on_the_dashboard_and_works(page: Page, hive: RealHive) -> None:
+    propose(page, hive, "docs")
+    card = page.locator(".item[data-kind=approval]")
+    card.get_by_text("docs could look after the manual").wait_for()
+    card.get_by_role("button", name="Approve").click()
+    card.get_by_role("button", name="Make docs?").click()
+    card.wait_for(state="detached")
+    page.locator("[data-agent=docs][data-state=idle]").wait_for()
+    page.locator(".compose textarea").fill("@docs hello")
+    page.locator(".compose textarea").press("Enter")
+    page.locator("[data-agent=docs] .turn").wait_for()
+
+
+def test_a_denial_has_a_reason_and_stands_in_the_history(page: Page, hive: RealHive) -> None:
+    propose(page, hive, "extra")
+    card = page.locator(".item[data-kind=approval]")
+    card.get_by_label("Reason for a denial").fill("one of them is enough")
+    card.get_by_role("button", name="Deny").click()
+    card.wait_for(state="detached")
+    page.get_by_role("link", name="History").click()
+    page.locator(".decision", has_text="one of them is enough").wait_for()
+    assert page.locator("[data-agent=extra]").count() == 0
+
+
 def test_after_the_daemon_was_killed_the_page_comes_back_with_what_was_typed(page: Page, hive: RealHive) -> None:
     open_alice(page, hive)
     prompt = page.locator(".prompt textarea")

@@ -63,6 +63,8 @@ class Own(http.client.HTTPConnection):
 
 TASK = json.load(open(os.environ["HIVE_STATE"] + "/task.json"))
 me, other = TASK["me"], TASK["other"]
+BODIES = {"answer": {"text": "yes"}, "approve": {}, "deny": {"reason": "no"}, "agents": {"name": "mine"},
+          "budget": {"today": {"usd": 1000}}, "spawn-requests": {"name": "mine"}}
 asked = ask(Own("hive"), "POST", "/v1/questions", body={"text": "May I?"})
 number = json.loads(asked[1])["id"]
 answers = []
@@ -72,14 +74,20 @@ for word in words():
             ("GET", "/api/state"), ("GET", "/api/events"), ("GET", "/api/messages"), ("POST", "/api/messages"),
             ("GET", f"/api/agents/{other}/events"), ("GET", f"/api/agents/{other}/journal"),
             ("GET", f"/api/agents/{other}/state"), ("GET", f"/api/agents/{me}/page-url"), ("GET", "/api/dashboard-url"),
-            ("POST", f"/api/questions/{number}/answer"), ("POST", "/api/approvals/1/approve"),
+            ("POST", f"/api/questions/{number}/answer"),
+            ("GET", "/api/approvals"), ("POST", f"/api/approvals/{TASK['approval']}/approve"),
+            ("POST", f"/api/approvals/{TASK['approval']}/deny"), ("POST", "/api/agents"), ("POST", "/api/budget"),
+            ("POST", f"/api/agents/{other}/stop"), ("GET", f"/api/agents/{other}/journal/stream"),
         ]:
-            body = {"text": "yes"} if "questions" in path else {"body": "yes"}
+            body = BODIES.get(path.rpartition("/")[2], {"body": "yes"})
             answers.append([port, method, path, *ask(at(port), method, path, word, body=body)])
 for path in ["/api/state", "/api/dashboard-url", f"/api/agents/{other}/events", f"/api/agents/{me}/page-url",
-             "/agents/", "/v1/../api/state", f"/api/questions/{number}/answer", f"/v1/questions/{number}/answer"]:
+             "/agents/", "/v1/../api/state", f"/api/questions/{number}/answer", f"/v1/questions/{number}/answer",
+             f"/api/approvals/{TASK['approval']}/approve", f"/v1/approvals/{TASK['approval']}/approve",
+             "/v1/spawn-requests", "/v1/config-proposals", f"/v1/agents/{other}/stop", f"/v1/agents/{other}/logs"]:
     for method in ("GET", "POST"):
-        answers.append(["socket", method, path, *ask(Own("hive"), method, path, body={"text": "yes"})])
+        body = BODIES.get(path.rpartition("/")[2], {"text": "yes"})
+        answers.append(["socket", method, path, *ask(Own("hive"), method, path, body=body)])
 pages = [ask(at(port), "GET", path)[1] for port in TASK["ports"] for path in ("/", f"/agents/{other}/")]
 
 def bound(port, host, family):
@@ -106,7 +114,7 @@ time.sleep(1000)
 
 async def _from_inside(place: Path) -> tuple[dict[str, Any], dict[str, str], list[tuple[str, str]]]:
     """What an agent found out, the secrets that it should not know, and what became of the question that it asked."""
-    me, other = free_names(2)
+    me, other, wanted = free_names(3)
     ready: asyncio.Future[Ready] = asyncio.get_running_loop().create_future()
     agents: dict[str, Any] = {me: {"autoStart": False}, other: {"autoStart": False}}
     settings = parse_settings(settings_json(place, agents, dashboard=PAGES))
@@ -122,7 +130,10 @@ async def _from_inside(place: Path) -> tuple[dict[str, Any], dict[str, str], lis
             str(place / "state" / name) for name in ("operator-token", "page-key", "hive.sqlite", "run/host.sock")
         ]
         ports = [port, web_port(me), web_port(other)]
-        (state / "task.json").write_text(json.dumps({"me": me, "other": other, "ports": ports, "files": secret}))
+        async with over((await ready).host_socket) as operator:
+            approval = (await operator.post("/api/spawn-requests", json={"name": wanted})).json()["id"]
+        task_of = {"me": me, "other": other, "ports": ports, "files": secret, "approval": approval}
+        (state / "task.json").write_text(json.dumps(task_of))
         (state / "program.py").write_text(_ATTACK)
         for file in state.iterdir():
             file.chmod(0o644)  # the agent has a uid of its own
@@ -136,6 +147,9 @@ async def _from_inside(place: Path) -> tuple[dict[str, Any], dict[str, str], lis
                     await asyncio.sleep(0.1)
             urls = [(await operator.get(f"/api/agents/{name}/page-url")).json()["url"] for name in (me, other)]
             asked = (await operator.get("/api/questions")).json()["questions"]
+            left = (await operator.get("/api/approvals")).json()["approvals"]
+            members = {row["name"] for row in (await operator.get("/api/agents")).json()["agents"]}
+            assert ([row["status"] for row in left], members & {"mine", wanted}) == (["pending"], set())
             tokens = {url.partition("#token=")[2]: url for url in urls}
         tokens[(place / "state" / "operator-token").read_text().strip()] = "operator"
         found: dict[str, Any] = json.loads((state / "answer").read_text())
