@@ -10,7 +10,7 @@ from unittest import mock
 import pytest
 from fastapi.routing import APIRoute
 from hive_bed import short_place
-from lifecycle_bed import Harness, Life, life, refusal
+from lifecycle_bed import DEADLINE, Harness, Life, fake_runtime, life, refusal
 
 from hyperhive.errors import HiveError
 from hyperhive.web.api.agent import agent_app
@@ -44,12 +44,19 @@ async def hive(place: Path) -> AsyncIterator[Life]:
         yield running
 
 
-async def _told(manager: Harness) -> list[dict[str, Any]]:
-    """The events that it was told of and has not read yet."""
-    found = [message for message in await manager.recv() if message["from"] == "system"]
-    if found:
-        await manager.outcome(*(message["id"] for message in found))
-    return [json.loads(message["body"]) for message in found if message["body"].startswith("{")]
+async def _told(hive: Life, manager: Harness) -> list[dict[str, Any]]:
+    """The events that it was told of until now and has not read yet."""
+    # What was told before is written before this.
+    last = await hive.send("manager", "the last one")
+    found: list[dict[str, Any]] = []
+    async with asyncio.timeout(DEADLINE):
+        while last not in [message["id"] for message in found]:
+            holding = tuple(message["id"] for message in found)
+            body = {"max": 32, "waitSeconds": 5, "holding": list(holding), "instance": manager.instance}
+            found += (await manager.ask("/v1/recv", body))["deliveries"]
+    await manager.outcome(*(message["id"] for message in found))
+    told = [message["body"] for message in found if message["from"] == "system"]
+    return [json.loads(body) for body in told if body.startswith("{")]
 
 
 async def test_it_is_an_agent_with_a_role(hive: Life) -> None:
@@ -143,7 +150,6 @@ async def test_it_may_not_do_more(hive: Life, action: str) -> None:
 
 async def test_what_it_does_is_done_and_stands_in_the_audit_log(hive: Life) -> None:
     manager, bob = await hive.up("manager"), await hive.up("bob")
-    await manager.recv()
     await bob.close()
     for action, runs in (("stop", False), ("start", True), ("restart", True), ("rebuild", True)):
         done = await manager.ask(f"/v1/agents/bob/{action}", {})
@@ -153,7 +159,7 @@ async def test_what_it_does_is_done_and_stands_in_the_audit_log(hive: Life) -> N
     assert [(row["actor"], row["action"]) for row in reversed(audit)] == [
         ("manager", action) for action in ("stop", "start", "restart", "rebuild")
     ]
-    assert await _told(manager) == [], "it knows what it did itself"
+    assert await _told(hive, manager) == [], "it knows what it did itself"
     woken = [message["body"] for message in await hive.harness("bob", "second").recv()]
     assert "the manager started you" in woken[0]
 
@@ -192,23 +198,141 @@ async def test_it_reads_the_logs_of_others(hive: Life) -> None:
 
 async def test_it_hears_what_the_operator_does_and_nothing_of_itself(hive: Life) -> None:
     manager = await hive.up("manager")
-    await manager.recv()
     await hive.do("bob", "stop")
     await hive.do("bob", "stop")
     await hive.do("bob", "rebuild")
     await hive.do("bob", "destroy")
-    assert await _told(manager) == [
+    assert await _told(hive, manager) == [
         {"event": "killed", "agent": "bob", "by": "operator"},
         {"event": "rebuilt", "agent": "bob", "by": "operator"},
         {"event": "destroyed", "agent": "bob", "by": "operator"},
     ]
     await hive.do("manager", "rebuild")
-    assert await _told(await hive.harness("manager", "second").up()) == []
+    assert await _told(hive, await hive.harness("manager", "second").up()) == []
 
 
 async def test_it_hears_of_agents_that_left_the_settings(hive: Life) -> None:
     manager = await hive.up("manager")
-    await manager.recv()
     await hive.reload({"alice": {}}, **_MANAGER)
     await hive.watch.operation("bob", "destroy", "done")
-    assert await _told(manager) == [{"event": "destroyed", "agent": "bob", "by": "the settings"}]
+    assert await _told(hive, manager) == [{"event": "destroyed", "agent": "bob", "by": "the settings"}]
+
+
+async def test_it_asks_for_an_agent_and_hears_what_was_decided(hive: Life) -> None:
+    manager = await hive.up("manager")
+    asked = await manager.ask("/v1/spawn-requests", {"name": "coder", "description": "writes code", "model": "opus"})
+    assert (asked["kind"], asked["agent"], asked["status"]) == ("spawn", "coder", "pending")
+    (item,) = await hive.waiting("approval")
+    assert item["agent"] == "coder"
+    await hive.operator.ask("POST", f"/api/approvals/{asked['id']}/approve", {})
+    await hive.running("coder")
+    row = await hive.watch.agent("coder", origin="spawned")
+    assert (row["model"], row["description"]) == ("opus", "writes code")
+    told: list[dict[str, Any]] = []
+    while len(told) < 2:
+        told += await _told(hive, manager)
+    assert {event["event"] for event in told} == {"spawned", "approval_resolved"}
+    assert [e["status"] for e in told if e["event"] == "approval_resolved"] == ["deployed"]
+    assert [row["status"] for row in (await manager.ask("/v1/approvals"))["approvals"]] == ["deployed"]
+
+
+async def test_what_cannot_be_is_refused_before_anybody_is_asked(hive: Life) -> None:
+    manager = await hive.up("manager")
+    for body, code in (
+        ({"name": "alice"}, "name_taken"),
+        ({"name": "manager"}, "reserved_name"),
+        ({"name": ".."}, "bad_name"),
+        ({"name": "coder", "model": "gpt"}, "malformed"),
+        ({"name": "coder", "by": "operator"}, "malformed"),
+        ({}, "malformed"),
+    ):
+        assert await refusal(manager.ask("/v1/spawn-requests", body)) == code
+    assert await hive.waiting("approval") == []
+
+
+async def test_it_takes_back_what_it_asked_for_and_nothing_else(hive: Life) -> None:
+    manager = await hive.up("manager")
+    mine = await manager.ask("/v1/spawn-requests", {"name": "coder"})
+    theirs = await hive.operator.ask("POST", "/api/spawn-requests", {"name": "tester"})
+    assert [row["id"] for row in (await manager.ask("/v1/approvals"))["approvals"]] == [mine["id"]]
+    assert (await manager.ask(f"/v1/approvals/{mine['id']}/cancel", {}))["status"] == "cancelled"
+    assert await refusal(manager.ask(f"/v1/approvals/{theirs['id']}/cancel", {})) == "not_allowed"
+    for route in ("approve", "deny"):
+        assert await refusal(manager.ask(f"/v1/approvals/{theirs['id']}/{route}", {})) == "not_found"
+
+
+async def test_it_hears_of_the_first_crash_and_of_the_last(hive: Life) -> None:
+    manager = await hive.up("manager")
+    for number in range(6):
+        await hive.running("bob")
+        hive.runtime.crash("bob", 1, (f"crash {number}",))
+        await hive.settled()
+    row = await hive.watch.agent("bob", state="failed")
+    assert "crash 5" in row["problem"]
+    told = await _told(hive, manager)
+    assert [(event["event"], event["agent"], event["crashes"], event["restarts"]) for event in told] == [
+        ("container_crash", "bob", 1, True),
+        ("container_crash", "bob", 6, False),
+    ]
+    assert told[0]["reason"] == "the harness ended with status 1: crash 0"
+
+
+async def test_it_hears_of_a_login_only_when_it_changes(place: Path) -> None:
+    runtime = fake_runtime(survives_daemon=True)
+    async with life(place, _TWO, runtime, **_MANAGER) as hive:
+        manager, bob = await hive.up("manager"), await hive.up("bob")
+        for state in ("idle", "thinking", "idle", "needs_login", "needs_login", "idle", "thinking"):
+            await bob.report(state, until=None)
+        await hive.settled()
+        expected = [{"event": "needs_login", "agent": "bob"}, {"event": "logged_in", "agent": "bob"}]
+        assert await _told(hive, manager) == expected
+        await bob.report("needs_login", until=None)
+        await manager.report("needs_login", until=None)
+        await hive.settled()
+        assert await _told(hive, manager) == expected[:1], "and nothing of itself"
+    async with life(place, _TWO, runtime.successor(), **_MANAGER) as hive:
+        manager = await hive.up("manager", "second")
+        await hive.running("bob")
+        bob = await hive.harness("bob", "second").up("needs_login")
+        await hive.settled()
+        assert await _told(hive, manager) == [], "a restart is no news"
+        await bob.report("idle")
+        await hive.settled()
+        assert await _told(hive, manager) == expected[1:]
+
+
+async def test_a_login_that_is_tried_again_by_itself_is_no_storm(hive: Life) -> None:
+    manager, bob = await hive.up("manager"), await hive.up("bob")
+    for _ in range(5):
+        await bob.report("needs_login", until="2099-01-01T00:00:00Z")
+        await bob.report("idle", until=None)
+        await bob.report("thinking")
+        last = {"endedAt": "2020-01-01T00:00:00Z", "ok": False, "durationMs": 1}
+        await bob.report("thinking", lastTurn=last)
+    await hive.settled()
+    assert await _told(hive, manager) == [{"event": "needs_login", "agent": "bob"}]
+    await bob.report("idle", lastTurn={"endedAt": "2099-01-01T00:00:00Z", "ok": True, "durationMs": 1})
+    await hive.settled()
+    assert await _told(hive, manager) == [{"event": "logged_in", "agent": "bob"}]
+
+
+async def test_it_hears_what_the_operator_answered(hive: Life) -> None:
+    manager, alice, bob = await hive.up("manager"), await hive.up("alice"), await hive.up("bob")
+    for asker, to in ((alice, "operator"), (alice, "bob"), (manager, "operator")):
+        number = (await asker.ask("/v1/questions", {"text": "Which?", "to": to}))["id"]
+        if to == "bob":
+            await bob.ask(f"/v1/questions/{number}/answer", {"text": "this"})
+        else:
+            await hive.operator.ask("POST", f"/api/questions/{number}/answer", {"text": "that"})
+    await hive.settled()
+    told = await _told(hive, manager)
+    assert told == [{"event": "question_answered", "agent": "alice", "question": 1, "by": "operator"}]
+
+
+async def test_without_a_manager_nobody_is_told(place: Path) -> None:
+    async with life(place, _TWO) as hive:
+        bob = await hive.up("bob")
+        await bob.report("needs_login")
+        await hive.do("bob", "stop")
+        await hive.settled()
+        assert [m for m in (await hive.operator.ask("GET", "/api/messages"))["messages"] if m["to"] == "manager"] == []

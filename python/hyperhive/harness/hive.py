@@ -25,6 +25,8 @@ _A = TypeVar("_A", bound=wire.Answer)
 
 #: Seconds for an answer that does not wait for anything.
 _PROMPT: Final = 30.0
+#: Seconds for an operation on another agent, which may have a turn to end first; the hive answers after 90.
+_OPERATION: Final = 100.0
 #: Seconds that an answer may come later than the wait that was asked for.
 _SLACK: Final = 15.0
 #: Seconds until a bundle was read, checked and pinned.
@@ -128,6 +130,19 @@ class HiveClient:
     async def cancel_loose_end(self, kind: str, number: int) -> wire.Ok:
         """`DELETE /v1/loose-ends/{kind}/{id}`."""
         return await self._call("DELETE", f"/v1/loose-ends/{kind}/{number}", wire.Ok)
+
+    async def request_spawn(self, request: wire.SpawnRequest) -> wire.ApprovalAnswer:
+        """`POST /v1/spawn-requests`, of the manager."""
+        return await self._call("POST", "/v1/spawn-requests", wire.ApprovalAnswer, request)
+
+    async def operate(self, name: str, action: str) -> wire.OperationAnswer:
+        """`POST /v1/agents/{n}/{start|stop|restart|rebuild}`, of the manager; answered when it is done."""
+        path = f"/v1/agents/{name}/{action}"
+        return await self._call("POST", path, wire.OperationAnswer, wait=_OPERATION)
+
+    async def logs(self, name: str, lines: int) -> wire.LogsAnswer:
+        """`GET /v1/agents/{n}/logs`, of the manager."""
+        return await self._call("GET", f"/v1/agents/{name}/logs?lines={lines}", wire.LogsAnswer)
 
     async def peers(self) -> wire.PeersAnswer:
         """`GET /v1/peers`."""

@@ -68,7 +68,7 @@ def plan(me: SelfInfo, settings: Settings, credentials: Mapping[str, str], progr
     return Launch(
         program=program,
         model=me.model,
-        prompt=system_prompt(me, settings.state, settings.shared),
+        prompt=system_prompt(me, settings.state, settings.shared, settings.proposed, settings.applied),
         tools=(*BASE_TOOLS, *dict.fromkeys(further)),
         environment=claude_environment(me, settings, credentials),
         servers={name: as_claude_wants(server) for name, server in me.mcp_servers.items() if name != SERVER},

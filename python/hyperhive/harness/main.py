@@ -63,10 +63,10 @@ async def run(
         events = Events(hive, record, settings.instance, settings.timings.backoff)
         reporter = Reporter(hive, settings.instance, settings.timings.backoff)
         models = ModelChoice(settings.state, lambda data: events.emit("model_changed", None, **data))
-        tools = HiveTools(hive, control, reporter, settings, models.now)
+        means = Means(settings, hive, reporter, events.redactor, models, find)
+        tools = HiveTools(hive, control, reporter, settings, models.now, means.role)
         abilities = Abilities()
         session = Session(settings, tools.server, _stderr(events, control), abilities)
-        means = Means(settings, hive, reporter, events.redactor, models, find)
         means.prepare = tools.configurations.prepare
         servers = McpServers(session.mcp_status, events, reporter)
         runner = Runner(

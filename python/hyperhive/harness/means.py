@@ -85,6 +85,10 @@ class Means:
                 raise
             return self.me
 
+    def role(self) -> str:
+        """What the hive says that this agent is."""
+        return self.me.role if self.me else "agent"
+
     def model(self, me: SelfInfo) -> str:
         """The model of the next turn."""
         return self._models.now(me.model)

@@ -17,6 +17,7 @@ from hyperhive import wire
 from hyperhive.errors import HiveError
 from hyperhive.harness.asking import ANSWER, ASK, ASK_OPERATOR, ask_request, asked_text
 from hyperhive.harness.hive import is_passing
+from hyperhive.harness.manager_tools import ManagerTools
 from hyperhive.harness.mcp_servers import SERVER
 from hyperhive.harness.open_ends import OpenEndTools
 from hyperhive.harness.prompts import inbox_text
@@ -46,18 +47,20 @@ class HiveTools:
         reporter: told of the status line.
         settings: directories and waits.
         model: the model in use, given the declared one.
+        role: what the hive says that the agent is, asked whenever a process is started.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - that is what it takes
         self,
         hive: HiveClient,
         control: Control,
         reporter: Reporter,
         settings: Settings,
         model: Callable[[str], str] = lambda declared: declared,
+        role: Callable[[], str] = lambda: "agent",
     ) -> None:
         self._hive, self._control, self._reporter, self._settings = hive, control, reporter, settings
-        self._model = model
+        self._model, self._role = model, role
         self.configurations = Configurations(settings)
         """The repositories in which the manager prepares changes."""
 
@@ -79,6 +82,8 @@ class HiveTools:
             *OpenEndTools(self._hive, self._patiently).tools(),
             *ProposalTools(self._hive, self._patiently, self.configurations).tools(),
         ]
+        if self._role() == "manager":
+            tools += ManagerTools(self._hive, self._patiently).tools()
         # Loaded up front by programs that would otherwise hide tools until the model looks for them.
         return {**sdk.create_sdk_mcp_server(SERVER, tools=tools), "alwaysLoad": True}
 

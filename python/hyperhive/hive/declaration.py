@@ -28,7 +28,16 @@ async def declare(hive: Hive) -> None:
 def agent_of(row: Any, now: datetime) -> Agent:  # noqa: ANN401 - a row of the store
     """An agent that the hive did not know so far, with the settings that it was spawned with, if it was."""
     own = AgentSettings(model=row.model, prompt=row.prompt)
-    return Agent(row.name, row.origin, row.wanted, own, description=row.description, fact_since=now, wanted_since=now)
+    return Agent(
+        row.name,
+        row.origin,
+        row.wanted,
+        own,
+        description=row.description,
+        logged_in=row.logged_in,
+        fact_since=now,
+        wanted_since=now,
+    )
 
 
 def _take(hive: Hive, rows: Sequence[Any], now: datetime) -> None:

@@ -21,6 +21,7 @@ from hyperhive.hive.config_keeper import ConfigKeeper
 from hyperhive.hive.dead_letters import DeadLetters
 from hyperhive.hive.inbox import entry_of
 from hyperhive.hive.journals import Journals
+from hyperhive.hive.logins import Logins
 from hyperhive.hive.manager_events import ManagerEvents
 from hyperhive.hive.questions import Questions
 from hyperhive.hive.reminders import Reminders
@@ -117,6 +118,7 @@ class Hive:
         self.sessions = Sessions(self)
         self.journals = Journals(self)
         self.spawns = Spawns(self)
+        self.logins = Logins(self)
         self.approvals = Approvals(self, self._approval_changed)
         self.waiting.sources.append(self.approvals.waiting)
 
@@ -188,6 +190,7 @@ class Hive:
         self.reminders.agent_changed(agent.name)
         self.schedules.agent_changed(agent.name)
         self.lifecycle.changed(agent)
+        self.logins.look(agent)
 
     def _used(self, name: str) -> None:
         self.budgets.look(name)
@@ -224,6 +227,9 @@ class Hive:
         question = views.question_row(row)
         self.waiting.question(question)
         self.stream.publish("question", question.model_dump(mode="json"))
+        if question.status == "answered" and question.answered_by == OPERATOR:
+            facts = {"agent": question.asker, "question": question.id, "by": OPERATOR}
+            self.trouble.failures.tell("question_answered", f"question_answered {question.id}", facts)
 
     def _reminder_changed(self, row: Any) -> None:  # noqa: ANN401 - a row of the store
         self.stream.publish("reminder", views.reminder_row(row).model_dump(mode="json"))

@@ -38,6 +38,8 @@ _log = logging.getLogger(__name__)
 
 #: Seconds that a running turn gets to end when its agent is stopped.
 STOP_GRACE: Final = 60.0
+#: Characters of a crash's reason that the manager is told.
+_TOLD: Final = 1000
 #: Seconds that a harness gets beside its grace, to give its message back and go.
 _LEAVE: Final = 8.0
 
@@ -357,6 +359,10 @@ class Lifecycle:
             # Somebody was quicker, and shows what became of it.
             return
         crashes, wait = self._crashes.add(end.name, hive.clock())
+        if wait is None or crashes == 1:
+            # Of those in between, which may be five, nothing follows that the first does not say.
+            facts = {"agent": end.name, "reason": why[:_TOLD], "crashes": crashes, "restarts": wait is not None}
+            hive.trouble.failures.tell("container_crash", f"container_crash {end.name} {hive.clock()}", facts)
         if wait is None:
             hive.roster.set_fact(agent, "failed", f"it crashed {crashes} times in 10 minutes; {why}")
             return

@@ -66,6 +66,8 @@ class Agent:
     settings: AgentSettings
     #: What it is for, in the words of whoever asked for it; of agents that were made at run time.
     description: str | None = None
+    #: Whether its Claude is logged in, as `Logins` knows it; None before its harness ever spoke of it.
+    logged_in: bool | None = None
     #: Since when it is none any more; its directories are kept.
     tombstone_at: datetime | None = None
     #: The runtime's fact; None while the harness runs and speaks.

@@ -49,6 +49,14 @@ class Spawn:
 
 
 @dataclass(frozen=True, slots=True)
+class LoggedIn:
+    """Whether an agent's Claude is logged in."""
+
+    name: str
+    logged_in: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """What is wanted for an agent from now on."""
 
@@ -122,6 +130,13 @@ def spawn(connection: Connection, items: list[Spawn]) -> list[Row[Any] | None]:
         audit.append(connection, [item.audit])
         found.append(connection.execute(mine).one())
     return found
+
+
+def set_logged_in(connection: Connection, items: list[LoggedIn]) -> list[None]:
+    """Write whether agents are logged in."""
+    for item in items:
+        _set(connection, item.name, logged_in=item.logged_in)
+    return [None] * len(items)
 
 
 def set_wanted(connection: Connection, items: list[Wanted]) -> list[None]:

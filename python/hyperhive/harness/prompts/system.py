@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from hyperhive.harness.prompts.manager import manager_prompt
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from hyperhive.wire import SelfInfo
 
 _TEXT: Final = """\
-You are "{name}", an agent of the hive "{hive}".{manager}
+You are "{name}", an agent of the hive "{hive}".
 
 You work unattended. You are woken when a message arrives, one message at a time, and you sleep again when you have \
 nothing more to do. Nobody watches your screen: text that you write is not delivered to anybody, only what you pass to \
@@ -42,23 +44,27 @@ conversation may be shortened or begin anew, what stands there stays. Read it wh
 before, and write down what you would need. {shared} is shared by all agents of the hive."""
 
 
-def system_prompt(me: SelfInfo, state: Path, shared: Path) -> str:
+def system_prompt(
+    me: SelfInfo, state: Path, shared: Path, proposed: Path | None = None, applied: Path | None = None
+) -> str:
     """The whole system prompt of this agent.
 
     Args:
         me: who the agent is.
         state: its own directory, as it sees it.
         shared: the directory of all agents, as it sees it.
+        proposed: where the manager works on changes, as it sees it.
+        applied: the hive's repositories, as the manager sees them.
     """
     pronouns = f" ({me.operator.pronouns})" if me.operator.pronouns else ""
-    manager = " You are its manager: you keep an eye on the other agents." if me.role == "manager" else ""
     text = _TEXT.format(
         name=me.name,
         hive=me.hive,
-        manager=manager,
         operator=me.operator.name,
         pronouns=pronouns,
         state=state,
         shared=shared,
     )
-    return f"{text}\n\n{me.prompt.strip()}\n" if me.prompt and me.prompt.strip() else text + "\n"
+    own = (me.prompt or "").strip()
+    parts = [text, manager_prompt(proposed, applied) if me.role == "manager" else "", own]
+    return "\n\n".join(part for part in parts if part) + "\n"

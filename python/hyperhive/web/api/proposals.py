@@ -21,7 +21,7 @@ from starlette.requests import ClientDisconnect
 from hyperhive.errors import HiveError
 from hyperhive.hive.hive import Hive
 from hyperhive.web.api.caller import Caller
-from hyperhive.web.api.manager import ALONE
+from hyperhive.web.api.manager import ALONE, approval_answer
 from hyperhive.wire import MAX_BUNDLE, ApprovalAnswer, ConfigProposal
 
 #: Seconds that the whole of a bundle may take to come in.
@@ -40,19 +40,6 @@ def add_proposals(app: FastAPI, hive: Hive) -> None:
                 agent.name, about.agent, about.commit, bundle, about.description, about.idempotency_key
             )
         return approval_answer(row)
-
-
-def approval_answer(row: Any) -> ApprovalAnswer:  # noqa: ANN401 - a row of the store
-    """An approval, as whoever has asked for it is told."""
-    return ApprovalAnswer(
-        id=row.id,
-        kind=row.kind,
-        agent=row.agent,
-        status=row.status,
-        expires_at=row.expires_at,
-        commit=row.commit_hash,
-        reason=row.reason,
-    )
 
 
 @asynccontextmanager
