@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -283,6 +284,25 @@ def test_a_second_owner_is_refused_and_told_who_is_the_first(tmp_path: Path) -> 
     first.release()
     second.acquire()
     second.release()
+
+
+def test_a_daemon_killed_while_it_started_a_program_keeps_the_next_one_waiting_for_a_moment_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead = subprocess.Popen(["/bin/true"])
+    dead.wait()
+    lock = tmp_path / "hive.lock"
+    lock.write_text(f"{dead.pid}\n")
+    held = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    # The program has begun: what its parent had, it has no more.
+    looks = iter([lambda: None, lambda: os.close(held)])
+    monkeypatch.setattr("hyperhive.store.owner.time.sleep", lambda _seconds: next(looks)())
+    owner = StateDirOwner(tmp_path)
+    owner.acquire()
+    assert lock.read_text() == f"{os.getpid()}\n"
+    owner.release()
+    assert not list(looks)
 
 
 async def test_a_second_daemon_refuses_and_the_first_goes_on() -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import os
-from typing import TYPE_CHECKING
+import time
+from pathlib import Path
+from typing import Final
 
 from hyperhive.errors import HiveError
 
-if TYPE_CHECKING:
-    from pathlib import Path
+#: Seconds that the lock of a dead daemon is waited for, and between two looks.
+_PATIENCE: Final = 2.0
+_STEP: Final = 0.02
 
 
 class StateDirOwner:
@@ -26,17 +29,20 @@ class StateDirOwner:
             HiveError: `hive_running`, naming the process that has it.
         """
         fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        deadline = time.monotonic() + _PATIENCE
+        while not _locked(fd):
             pid = os.pread(fd, 32, 0).decode(errors="replace").strip() or "unknown"
+            if not _is_there(pid) and time.monotonic() < deadline:
+                # Killed while it started a program: until that has begun, it holds what its parent had.
+                time.sleep(_STEP)
+                continue
             os.close(fd)
             raise HiveError(
                 "hive_running",
                 f"another hive, process {pid}, runs on {self._path.parent}",
                 f"Use that one, end it (kill {pid}), or choose another state directory (--state-dir)",
                 pid=pid,
-            ) from None
+            )
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         self._fd = fd
@@ -46,3 +52,15 @@ class StateDirOwner:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+
+
+def _locked(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_there(pid: str) -> bool:
+    return not pid.isdigit() or Path("/proc", pid).exists()
