@@ -34,6 +34,7 @@
       sources = {
         hyperhive = self.outPath;
         nixpkgs = nixpkgs.outPath;
+        nixpkgsUnstable = nixpkgs-unstable.outPath;
       };
     in
     {

@@ -40,7 +40,17 @@ in
 
     configFile = orNull types.path {
       example = literalExpression "./alice.nix";
-      description = "The same as {option}`config`, from a file. Both may be set.";
+      description = ''
+        The same as {option}`config`, from a file, or a directory with a `default.nix`; a file is copied alone, without
+        those beside it. Both may be set. What the manager proposes is built on top of this one, but an agent with a
+        {option}`config` takes no proposals.
+      '';
+    };
+
+    mutable = mkOption {
+      type = types.bool;
+      default = true;
+      description = "Whether the manager may propose changes to the agent's system, for the operator to approve.";
     };
 
     mcpServers = mkOption {

@@ -221,6 +221,29 @@ let
       optional (!config.nix.enable)
         "${at "enable"}: `nix.enable` is false; the hive makes containers with nix-env, and their start needs the nix daemon's socket. Take that away.";
 
+  # Proposals are the manager's, and built by somebody whom the nix daemon lets in, and no more than that.
+  builder =
+    let
+      nix = config.nix.settings;
+      names = [
+        "*"
+        "hyperhive-builder"
+        "@hyperhive-builder"
+      ];
+      among = users: filter (name: lib.elem name users) names;
+      path = at "manager.enable";
+    in
+    lib.optionals cfg.manager.enable (
+      optional (among nix.allowed-users == [ ])
+        "${path}: `nix.settings.allowed-users` leaves out 'hyperhive-builder', who builds what the manager proposes. Add it there."
+      ++
+        optional (among nix.trusted-users != [ ])
+          "${path}: `nix.settings.trusted-users` has '${lib.head (among nix.trusted-users)}': the nix daemon would trust whoever builds what the manager proposes. Take that away."
+      ++
+        optional (nix.sandbox != true)
+          "${path}: `nix.settings.sandbox` is not true: what the manager proposes would be built with the host in sight. Set it, or have no manager."
+    );
+
   tokens = [
     "ANTHROPIC_API_KEY"
     "ANTHROPIC_AUTH_TOKEN"
@@ -243,6 +266,7 @@ in
         })
         (concatLists [
           host
+          builder
           badNames
           collisions
           recipients

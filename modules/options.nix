@@ -139,6 +139,24 @@ in
       };
     };
 
+    builder = {
+      memoryMax = mkOption {
+        type = types.strMatching "[0-9]+[KMGT]?";
+        default = "4G";
+        example = "8G";
+        description = ''
+          Memory that the evaluation of a proposal may take. Builds are the nix daemon's, and take what that may.
+        '';
+      };
+
+      timeout = mkOption {
+        type = types.strMatching "[0-9]+[smhdw]";
+        default = "1h";
+        example = "4h";
+        description = "How long building a proposal may take.";
+      };
+    };
+
     defaults = {
       model = mkOption {
         type = hiveTypes.model;

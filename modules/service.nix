@@ -17,6 +17,7 @@ let
     "/nix/var/nix/profiles/per-container"
     "/run/lock"
     "/run/systemd/system"
+    "/var/lib/hyperhive-builder"
     "/var/lib/nixos-containers"
   ]
   ++ lib.optional (!inVarLib) cfg.stateDir;
@@ -89,7 +90,16 @@ in
   config = mkIf cfg.enable {
     environment.systemPackages = [ cfg.package ];
 
-    users.groups = mkIf (cfg.group == "hyperhive") { hyperhive = { }; };
+    users.groups = {
+      hyperhive = mkIf (cfg.group == "hyperhive") { };
+      hyperhive-builder = { };
+    };
+    # Who evaluates and builds what the manager proposes: nobody whom the nix daemon trusts.
+    users.users.hyperhive-builder = {
+      isSystemUser = true;
+      group = "hyperhive-builder";
+      description = "Builds what the manager of the hive proposes";
+    };
 
     # They have to be there before the daemon's view of the file system is made, also where no container ever was.
     systemd.tmpfiles.settings."10-hyperhive" =
@@ -107,6 +117,14 @@ in
             group = "root";
           };
         })
+      // {
+        # The hive's; in it, the builder has a home of its own.
+        "/var/lib/hyperhive-builder".d = {
+          mode = "0750";
+          user = "root";
+          group = "hyperhive-builder";
+        };
+      }
       // lib.optionalAttrs (!inVarLib) {
         ${cfg.stateDir}.d = {
           mode = "0700";

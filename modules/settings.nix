@@ -25,11 +25,14 @@ let
       limits
       schedules
       autoStart
+      mutable
       extraNspawnFlags
       bindMounts
       ;
     system = if cfg.systems.own ? ${name} then storePath cfg.systems.own.${name} else null;
-    configFile = if agent.configFile == null then null else "${agent.configFile}";
+    # A function cannot be handed over: who has one takes no proposals, which would be built without it.
+    configFile =
+      if agent.configFile == null || agent.config != null then null else "${agent.configFile}";
   };
 
   fromOptions = {
@@ -49,7 +52,8 @@ let
       ;
     systems.default = storePath cfg.systems.default;
     builder = {
-      inherit (hyperhive.sources) hyperhive;
+      inherit (cfg.builder) memoryMax timeout;
+      inherit (hyperhive.sources) hyperhive nixpkgsUnstable;
       # The host's own release, where it is a flake and so known as a source.
       nixpkgs =
         if config.nixpkgs.flake.source == null then hyperhive.sources.nixpkgs else config.nixpkgs.flake.source;

@@ -123,6 +123,7 @@ def _ttl(text: str) -> str:
 ModelName = Annotated[str, matching(_MODEL, "model name", "'haiku' or 'claude-opus-4-1'")]
 ToolName = Annotated[str, matching(_TOOL, "tool", "'WebFetch' or 'Bash(git *)'")]
 Size = Annotated[str, matching(_SIZE, "size", "'4G'")]
+MemorySize = Annotated[str, matching(re.compile(r"\d+[KMGT]?"), "amount of memory", "'4G'")]
 Percent = Annotated[str, matching(_PERCENT, "share of the processor", "'200%'")]
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 BindPath = Annotated[Path, AfterValidator(_bindable)]
@@ -203,10 +204,13 @@ class Approvals(Section):
 
 
 class Builder(Section):
-    """Store paths that approvals are built with."""
+    """What proposals are built with, and what building one may use; `nixos-container` only."""
 
     hyperhive: AbsolutePath | None = Field(None, description="the hyperhive flake's source")
     nixpkgs: AbsolutePath | None = Field(None, description="the nixpkgs source")
+    nixpkgs_unstable: AbsolutePath | None = Field(None, description="the source of claude-code; by default `nixpkgs`")
+    memory_max: MemorySize = Field("4G", description="memory of the evaluation of a proposal")
+    timeout: Span = Field("1h", description="how long building a proposal may take")
 
 
 class Systems(Section):

@@ -297,7 +297,8 @@ BuildStatus = Literal["none", "running", "ok", "failed"]
 class BuildRow(Answer):
     """What building a commit gave, as it was shown: approving it puts this very `system` in.
 
-    `log` is its last 64 KiB, `units` those that would be restarted.
+    `log` is its last 64 KiB, `units` those that would be restarted, `base` a word for all that it was built with beside
+    the commit: with another one it would be another system.
     """
 
     status: str
@@ -305,6 +306,7 @@ class BuildRow(Answer):
     system: str | None = None
     size_bytes: int | None = None
     units: list[str] = Field(default_factory=list)
+    base: str | None = None
 
 
 class FileRow(Answer):

@@ -261,6 +261,24 @@ in
     path = "enable";
     value = "boot.enableContainers";
   };
+  builderNotAllowed = {
+    module.nix.settings.allowed-users = [ "@wheel" ];
+    path = "manager.enable";
+    value = "leaves out 'hyperhive-builder'";
+  };
+  builderTrusted = {
+    module.nix.settings.trusted-users = [
+      "root"
+      "*"
+    ];
+    path = "manager.enable";
+    value = "has '*'";
+  };
+  builtWithoutSandbox = {
+    module.nix.settings.sandbox = "relaxed";
+    path = "manager.enable";
+    value = "nix.settings.sandbox";
+  };
   noNix = {
     module.nix.enable = false;
     path = "enable";

@@ -84,6 +84,9 @@ let
             warnings = lib.mkOption { type = lib.types.listOf lib.types.str; };
             boot.enableContainers = lib.mkOption { type = lib.types.bool; };
             nix.enable = lib.mkOption { default = true; };
+            nix.settings.allowed-users = lib.mkOption { default = [ "*" ]; };
+            nix.settings.trusted-users = lib.mkOption { default = [ "root" ]; };
+            nix.settings.sandbox = lib.mkOption { default = true; };
             nixpkgs.overlays = lib.mkOption { type = lib.types.listOf lib.types.raw; };
             nixpkgs.flake.source = lib.mkOption { default = null; };
             system.stateVersion = lib.mkOption { default = "26.05"; };

@@ -28,6 +28,7 @@ class BuildResult:
         size_bytes: of the closure.
         units: names of the units of systemd that a switch would start anew.
         reason: why it is not ok, in one sentence.
+        base: a word for all that it was built with beside the proposal, as `Builder.base` says it.
     """
 
     ok: bool
@@ -37,6 +38,7 @@ class BuildResult:
     size_bytes: int | None = None
     units: tuple[str, ...] = ()
     reason: str | None = None
+    base: str | None = None
 
 
 class Builder(Protocol):
@@ -59,6 +61,14 @@ class Builder(Protocol):
 
     async def forget(self, agent: str, approval_id: int) -> None:
         """The result of this approval is not wanted any more. Idempotent."""
+        ...
+
+    async def purge(self, agent: str) -> None:
+        """Nothing of this agent is kept any more."""
+        ...
+
+    def base(self, agent: str) -> str | None:
+        """A word for all that an agent's system is built with beside its own tree; None where nothing is built."""
         ...
 
     async def sweep(self, wanted: Collection[int]) -> None:
@@ -84,6 +94,13 @@ class NoBuilder(Builder):
 
     async def forget(self, agent: str, approval_id: int) -> None:
         """Nothing to forget."""
+
+    async def purge(self, agent: str) -> None:
+        """Nothing to forget."""
+
+    def base(self, agent: str) -> str | None:  # noqa: ARG002 - the protocol's
+        """Nothing is built with anything."""
+        return None
 
     async def sweep(self, wanted: Collection[int]) -> None:
         """Nothing to sweep."""

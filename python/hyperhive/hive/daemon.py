@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from hyperhive.clock import utc_now
 from hyperhive.errors import HiveError
 from hyperhive.hive import systemd, tombstones
-from hyperhive.hive.builder import NoBuilder
+from hyperhive.hive.builders import select_builder
 from hyperhive.hive.declaration import declare
 from hyperhive.hive.deployment import Deployment
 from hyperhive.hive.hive import Hive
@@ -188,7 +188,7 @@ def _complete(hive: Hive, group: asyncio.TaskGroup) -> App:
     """Give the hive the parts that need it themselves; the operator's application."""
     hive.lifecycle = Lifecycle(hive, group)
     hive.operations = Operations(group, hive.clock, hive.operation_changed)
-    hive.builder = NoBuilder()
+    hive.builder = select_builder(hive)
     hive.deployment = Deployment(hive, group)
     hive.agent_app = agent_app(hive)
     hive.notifier = Notifier(hive, group)
@@ -224,8 +224,8 @@ async def _open(hive: Hive, app: App, stop: asyncio.Event, on_progress: Callable
     await hive.listeners.add("host", [_host_socket(hive)], OperatorGate(app, None))
     await hive.lifecycle.take_over()
     await hive.lifecycle.reconcile()
-    await hive.approvals.begin()
     await hive.deployment.recover()
+    await hive.approvals.begin()
     hive.notifier.start()
     return port
 

@@ -130,7 +130,7 @@ class Deployment:
         self._in_use = await self._hive.store.read(deployments.in_use)
 
     async def recover(self) -> None:
-        """Go on with what was under way when the daemon ended."""
+        """Go on with what was under way when the daemon ended; before anything else is deployed."""
         for row in await self._hive.store.read(deployments.unended):
             self._found.add(row.id)
             self._go_on(row)

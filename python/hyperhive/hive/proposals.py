@@ -94,6 +94,7 @@ def _verdict(built: BuildResult, *, builds: bool) -> Verdict:
         system=str(built.system) if built.system else None,
         size_bytes=built.size_bytes,
         units=list(built.units[:_UNITS]),
+        base=built.base,
     )
     values = {
         "build": found.model_dump(mode="json"),

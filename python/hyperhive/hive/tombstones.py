@@ -125,6 +125,7 @@ async def purge(hive: Hive, name: str) -> None:
         hive.roster.touch(agent)
 
     await hive.questions.purged(name)
+    await hive.builder.purge(name)
     await hive.store.submit(agents.purge, Purge(name, reason, hive.clock()), purged)
     await hive.approvals.look_for_orphans()
     # Its own alone: to remove what another purge is filling fails for both.
