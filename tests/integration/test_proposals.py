@@ -246,3 +246,20 @@ async def test_the_same_key_gives_the_same_approval(hive: RunningHive, manager: 
     answers = [await client.post(_ROUTE, params=query, content=bundle.read_bytes()) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [201, 201]
     assert answers[0].json()["id"] == answers[1].json()["id"]
+
+
+async def test_the_configuration_that_runs_is_shown_with_what_it_builds_upon(hive: RunningHive) -> None:
+    operator = await hive.operator()
+    shown = (await operator.get("/api/agents/alice/config")).json()
+    assert [file["path"] for file in shown["files"]] == ["agent.nix"]
+    assert "on top of the base of every agent" in shown["note"]
+    fixed = (await operator.get("/api/agents/bob/config")).json()
+    assert "'bob' takes no proposals: the settings say mutable = false" in fixed["note"]
+    assert (await operator.get("/api/agents/nobody/config")).status_code == 404
+
+
+async def test_without_git_the_viewer_says_so(hive: RunningHive, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HYPERHIVE_GIT", "/nowhere/git")
+    shown = (await (await hive.operator()).get("/api/agents/alice/config")).json()
+    assert shown["files"] == []
+    assert "git cannot be run" in shown["note"]

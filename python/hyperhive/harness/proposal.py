@@ -122,7 +122,8 @@ class Configurations:
             done = await _git(
                 making,
                 *("-c", safe, "clone", "--quiet", "--no-hardlinks", "--template=", "--upload-pack", serve),
-                *("--config", f"remote.origin.uploadpack={serve}", "--", str(source), str(making)),
+                *("--config", f"remote.origin.uploadpack={serve}", "--config", "remote.origin.tagOpt=--tags"),
+                *("--", str(source), str(making)),
             )
             if done.why:
                 what = f"the configuration of '{name}' cannot be cloned from {source}: {done.why}"

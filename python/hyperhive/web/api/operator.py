@@ -17,7 +17,6 @@ from hyperhive.shapes import (
     AgentRow,
     AgentsAnswer,
     AuditAnswer,
-    ConfigAnswer,
     EventsAnswer,
     MessagesAnswer,
     PageUrl,
@@ -27,6 +26,7 @@ from hyperhive.shapes import (
 from hyperhive.store import audit, events, messages
 from hyperhive.web.answers import make_app
 from hyperhive.web.api.approvals import add_approvals, open_approvals
+from hyperhive.web.api.config import add_config
 from hyperhive.web.api.journal import add_journal
 from hyperhive.web.api.lifecycle import add_lifecycle
 from hyperhive.web.api.page import add_page
@@ -56,6 +56,7 @@ def operator_app(hive: Hive) -> FastAPI:
     add_questions(app, hive)
     add_reminders(app, hive)
     add_approvals(app, hive)
+    add_config(app, hive)
     _add_dead_letters(app, hive)
     _add_history(app, hive)
     add_pages(app)
@@ -122,12 +123,6 @@ def _add_agents(app: FastAPI, hive: Hive) -> None:
         """What happened in an agent's turns, newest first."""
         rows = await hive.store.read(events.page, hive.lifecycle.find(name).name, before, limit)
         return EventsAnswer(events=[views.event_row(row) for row in rows])
-
-    @app.get("/api/agents/{name}/config")
-    async def config(name: str) -> ConfigAnswer:
-        """The files that an agent's system is made of; none of them is kept by the hive yet."""
-        hive.lifecycle.find(name)
-        return ConfigAnswer(files=[], note="This hive keeps no configuration of its agents; the settings have it.")
 
 
 class OperatorSend(SendRequest):
