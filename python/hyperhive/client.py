@@ -205,6 +205,10 @@ class HiveClient:
 
     # --- tombstones
 
+    async def config(self, name: str) -> shapes.ConfigAnswer:
+        """The files of the configuration that an agent runs on, as git has them, and what they build upon."""
+        return shapes.ConfigAnswer.model_validate(await self._line.get(f"{_agent(name)}/config"))
+
     async def tombstones(self) -> list[shapes.TombstoneRow]:
         """Agents that are no more, and what is kept of each, by name."""
         return shapes.TombstonesAnswer.model_validate(await self._line.get("/api/tombstones")).tombstones

@@ -75,6 +75,7 @@ async def swarm(  # noqa: PLR0913 - a test names what it needs
     agents: dict[str, Any],
     defaults: dict[str, Any] | None = None,
     model: ScriptedModel | None = None,
+    manager: bool = False,
 ) -> AsyncIterator[Swarm]:
     """Start a swarm on a scenario; ends it, and everything of it, at the end."""
     async with ScriptedModel(scenario) as scripted:
@@ -82,7 +83,7 @@ async def swarm(  # noqa: PLR0913 - a test names what it needs
         environment = {"ANTHROPIC_BASE_URL": played.url, "ANTHROPIC_API_KEY": "scripted"}
         config = tmp_path / "hive.json"
         given = {"runtime": runtime, "dashboard": {"port": 0}, "agents": agents}
-        given["manager"] = {"enable": False}
+        given["manager"] = {"enable": manager}
         given["defaults"] = {
             **(defaults or {}),
             "environment": {**environment, **(defaults or {}).get("environment", {})},
