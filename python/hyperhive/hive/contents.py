@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from hyperhive.errors import HiveError
 from hyperhive.hive.git import git
-from hyperhive.hive.trees import MAX_BYTES, MAX_FILES, named, visible
+from hyperhive.hive.trees import MAX_BYTES, MAX_FILES, named, visible, visible_name
 from hyperhive.shapes import ConfigFile
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ async def read_files(repository: Path, entries: Sequence[Entry]) -> list[ConfigF
             room -= entry.size
     contents = dict(zip(texts, await _read(repository, texts), strict=True))
     shown = [
-        ConfigFile(path=visible(_name(entry.path)), text=_text(entry, contents.get(entry)))
+        ConfigFile(path=visible_name(entry.path), text=_text(entry, contents.get(entry)))
         for entry in entries[:_FILES_SHOWN]
     ]
     more = len(entries) - len(shown)
@@ -69,10 +69,6 @@ def _write(entries: Sequence[Entry], contents: Sequence[bytes], into: Path) -> N
     except OSError as error:
         what = f"the files of the commit cannot be written: {error.strerror} ({named(str(error.filename))})"
         raise HiveError("bad_proposal", what, "Commit ordinary files with names of their own") from error
-
-
-def _name(path: str) -> str:
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _text(entry: Entry, content: bytes | None) -> str:

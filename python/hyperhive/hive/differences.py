@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from hyperhive.errors import HiveError
 from hyperhive.hive.git import git
-from hyperhive.hive.trees import visible
+from hyperhive.hive.trees import visible, visible_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,7 +109,9 @@ def _changes(listing: bytes) -> Iterator[Change]:
     if len(raw) != len(counts):
         raise HiveError("operation_failed", "git's list of changes is not understood", "See the daemon's log")
     for (status, path, old_mode, new_mode, before), (added_, removed_) in zip(raw, counts, strict=True):
-        yield Change(status, visible(path), visible(before) if before else None, old_mode, new_mode, added_, removed_)
+        yield Change(
+            status, visible_name(path), visible_name(before) if before else None, old_mode, new_mode, added_, removed_
+        )
 
 
 def _count(text: str) -> int | None:

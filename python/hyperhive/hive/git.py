@@ -59,6 +59,8 @@ _CONFIG: Final = {
     "commit.gpgSign": "false",
     "tag.gpgSign": "false",
     "init.templateDir": "",
+    # The manager's git may be older than ours.
+    "init.defaultRefFormat": "files",
     "color.ui": "never",
 }
 

@@ -57,6 +57,12 @@ def visible(text: str) -> str:
     return text.translate(_SHOWN)
 
 
+def visible_name(path: str) -> str:
+    """A path in one line; bytes that are no UTF-8 are spelled out, too."""
+    text = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return visible(text).replace("\t", "<U+0009>").replace("\n", "<U+000A>")
+
+
 def parse_listing(listing: bytes) -> list[Entry]:
     """The files of `git ls-tree -r -t -z --long`; names that are no UTF-8 keep their bytes as half surrogates.
 
