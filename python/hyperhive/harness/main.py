@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hyperhive.clock import utc_now
 from hyperhive.errors import HiveError
@@ -40,6 +40,8 @@ from hyperhive.harness.upkeep import Upkeep
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from hyperhive.harness.any_session import AnySession
+
 _log = logging.getLogger(__name__)
 
 
@@ -48,6 +50,7 @@ async def run(
     *,
     control: Control | None = None,
     find: Callable[[Mapping[str, str]], str] = find_claude,
+    make_session: Callable[[Settings, Callable[[], Any], Callable[[str], None], Abilities], AnySession] = Session,
 ) -> None:
     """Be the harness of one agent until it is stopped.
 
@@ -55,6 +58,7 @@ async def run(
         settings: where things are and how long to wait.
         control: for whoever wants to stop it from the same process.
         find: finds the claude program.
+        make_session: makes the session; a test that needs no `claude` passes another one.
     """
     control = control or Control()
     record = Record(settings.state)
@@ -66,7 +70,7 @@ async def run(
         means = Means(settings, hive, reporter, events.redactor, models, find)
         tools = HiveTools(hive, control, reporter, settings, models.now, means.role)
         abilities = Abilities()
-        session = Session(settings, tools.server, _stderr(events, control), abilities)
+        session = make_session(settings, tools.server, _stderr(events, control), abilities)
         means.prepare = tools.configurations.prepare
         servers = McpServers(session.mcp_status, events, reporter)
         runner = Runner(

@@ -55,7 +55,8 @@ def secrets_of(servers: Mapping[str, McpServerInfo]) -> dict[str, str]:
     return {
         f"{name}.{key}": value
         for name, server in servers.items()
-        for key, value in {**server.env, **server.headers}.items()
+        # Of `Bearer abc` the second word alone: it may turn up without the first.
+        for key, value in {**server.env, **{k: v.rpartition(" ")[2] for k, v in server.headers.items()}}.items()
         if _SECRET.search(key) and "${" not in value
     }
 

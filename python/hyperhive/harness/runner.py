@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from hyperhive.clock import Clock
+    from hyperhive.harness.any_session import AnySession
     from hyperhive.harness.events import Events
     from hyperhive.harness.mcp_servers import McpServers
     from hyperhive.harness.means import Means
     from hyperhive.harness.outcome import Remedy
     from hyperhive.harness.reporter import Reporter
-    from hyperhive.harness.session import Session
     from hyperhive.harness.settings import Timings
     from hyperhive.wire import OutcomeKind
 
@@ -47,7 +47,7 @@ class Runner:
         clock: the time.
     """
 
-    session: Session
+    session: AnySession
     events: Events
     reporter: Reporter
     means: Means

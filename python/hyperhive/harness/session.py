@@ -120,10 +120,10 @@ class Session:
         if valid and valid != self.session_id and self._launch:
             self._remember(Remembered(valid, 0.0, self._launch.prompt_digest, Tokens()))
 
-    def spent(self, result: sdk.ResultMessage) -> Spent:
+    def spent(self, end: sdk.ResultMessage) -> Spent:
         """Take in the running totals of a result; returns what was added since the last one."""
-        now = total_of(result.total_cost_usd, getattr(result, "model_usage", None))
-        turn = tokens_of(result.usage)
+        now = total_of(end.total_cost_usd, getattr(end, "model_usage", None))
+        turn = tokens_of(end.usage)
         if not self._remembered:
             return Spent(0.0, turn)
         used = spent(self._remembered.total, now, turn)

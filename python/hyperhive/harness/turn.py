@@ -19,12 +19,13 @@ import claude_agent_sdk as sdk
 from hyperhive.harness.messages import Translator
 from hyperhive.harness.meter import Tokens, add, combined, tokens_of
 from hyperhive.harness.outcome import Halt, TurnEnd
-from hyperhive.harness.session import Ended, Session
+from hyperhive.harness.session import Ended
 from hyperhive.wire import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from hyperhive.harness.any_session import AnySession
     from hyperhive.harness.launch import Launch
     from hyperhive.wire import EventKind
 
@@ -59,7 +60,7 @@ class Turn:
 
     number: int | None
     holding: list[int]
-    session: Session
+    session: AnySession
     emit: Callable[[EventKind, dict[str, Any]], None]
     compacting: Callable[[bool], None]
     patience: float

@@ -12,13 +12,13 @@ from hyperhive.errors import HiveError
 from hyperhive.harness.compaction import why_not
 
 if TYPE_CHECKING:
+    from hyperhive.harness.any_session import AnySession
     from hyperhive.harness.compaction import Compaction
     from hyperhive.harness.control import Control
     from hyperhive.harness.events import Events
     from hyperhive.harness.means import Means
     from hyperhive.harness.outcome import TurnEnd
     from hyperhive.harness.reporter import Reporter
-    from hyperhive.harness.session import Session
     from hyperhive.harness.turn import Turn
 
 
@@ -37,7 +37,7 @@ class Upkeep:
     def __init__(  # noqa: PLR0913, PLR0917 - that is what it takes
         self,
         control: Control,
-        session: Session,
+        session: AnySession,
         events: Events,
         reporter: Reporter,
         means: Means,
