@@ -16,7 +16,7 @@ from hyperhive import wire
 from hyperhive.errors import HiveError
 from hyperhive.harness.hive import is_untaken, until_taken
 from hyperhive.harness.login import stored_login
-from hyperhive.harness.outcome import too_long
+from hyperhive.harness.outcome import refused, too_long
 from hyperhive.harness.prompts import wake_prompt
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ _T = TypeVar("_T")
 
 #: Looks at the login files for one look at what the hive says of this agent.
 _LOOKS: Final = 5
+#: Refusals of the model in a row after which the conversation is given up.
+_REFUSALS: Final = 2
 _log = logging.getLogger(__name__)
 
 
@@ -60,7 +62,7 @@ class TurnLoop:
         turns: int,
     ) -> None:
         self._settings, self._timings, self._hive, self._control = settings, settings.timings, hive, control
-        self._runner, self._compaction, self._turns = runner, compaction, turns
+        self._runner, self._compaction, self._turns, self._refusals = runner, compaction, turns, 0
         self._session, self._reporter, self._means = runner.session, runner.reporter, runner.means
 
     async def run(self) -> None:
@@ -176,8 +178,11 @@ class TurnLoop:
             else:
                 break
             tried |= {verdict.again}
+        self._refusals = self._refusals + 1 if refused(end) else 0
         if too_long(end):
-            await self._give_up_conversation(turn)
+            await self._give_up(turn, "it had grown too long, and could not be shortened")
+        elif self._refusals >= _REFUSALS:
+            await self._give_up(turn, "the model refused to go on with it")
         return verdict
 
     async def _shorten(self, turn: Turn) -> Verdict | None:
@@ -188,9 +193,9 @@ class TurnLoop:
         verdict = self._runner.judge(end)
         return verdict if turn.halted or verdict.park else None
 
-    async def _give_up_conversation(self, turn: Turn) -> None:
-        """It is too long, and shortening it did not help: the next try begins another one."""
-        reason = "it had grown too long, and could not be shortened"
+    async def _give_up(self, turn: Turn, reason: str) -> None:
+        """Nothing can follow in this conversation: the next try begins another one."""
+        self._refusals = 0
         with suppress(OSError):
             await self._session.forget(reason)
             turn.emit("session_new", {"reason": reason})

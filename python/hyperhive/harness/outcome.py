@@ -97,8 +97,19 @@ def _overloaded(end: TurnEnd) -> bool:
 
 
 def too_long(end: TurnEnd) -> bool:
-    """Whether the model could not take the conversation, because it has grown too long."""
-    return end.terminal_reason == "prompt_too_long" or (end.is_error and end.text.startswith("Prompt is too long"))
+    """Whether the model could not take the conversation, because it has grown too long, or too large by its images."""
+    said = end.is_error and end.text.startswith("Prompt is too long")
+    return said or end.terminal_reason == "prompt_too_long" or end.status == 413  # noqa: PLR2004
+
+
+def refused(end: TurnEnd) -> bool:
+    """Whether the model declined to go on; it may do so again as long as the conversation is the same."""
+    return end.is_error and "Start a new session to continue" in end.text
+
+
+def _unreachable(end: TurnEnd) -> bool:
+    """No answer, or one that says that who should answer is not there. What the message says has no part in it."""
+    return end.status in {502, 503, 504} or (end.error == "server_error" and end.status is None)
 
 
 def _no_claude(end: TurnEnd) -> bool:
@@ -179,6 +190,7 @@ RULES: Final[tuple[tuple[Callable[[TurnEnd], bool], Callable[[TurnEnd, datetime,
     (_limited, _rest_until_reset),
     (lambda end: end.error == "billing_error", _rest_until_reset),
     (_overloaded, _rest_a_little),
+    (_unreachable, _rest_a_little),
     (lambda end: end.error == "model_not_found", _rest_until_other_model),
     (_refused_login, _rest_until_login),
     (too_long, _shorten),
