@@ -178,7 +178,8 @@ async def test_a_killed_claude_is_a_failed_turn(tmp_path: Path) -> None:
 async def test_a_refused_login_waits_for_new_credentials(tmp_path: Path) -> None:
     refusal = {"error": {"status": 401, "message": "invalid x-api-key"}, "times": 2}
     async with place(tmp_path, {"when": "hello", "steps": [refusal, "ok"]}) as here:
-        here.timings = Timings(login_look=0.05, backoff=(0.02, 0.1))
+        # So long that only the change of a file can tell of another login.
+        here.timings = Timings(login_look=3600, backoff=(0.02, 0.1))
         environment = {key: value for key, value in here.hive.me.environment.items() if key != "ANTHROPIC_API_KEY"}
         here.set(environment=environment)
         here.start()

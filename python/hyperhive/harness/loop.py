@@ -18,6 +18,7 @@ from hyperhive.harness.hive import is_untaken, until_taken
 from hyperhive.harness.login import stored_login
 from hyperhive.harness.outcome import refused, too_long
 from hyperhive.harness.prompts import wake_prompt
+from hyperhive.harness.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Coroutine
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-#: Looks at the login files for one look at what the hive says of this agent.
-_LOOKS: Final = 5
 #: Refusals of the model in a row after which the conversation is given up.
 _REFUSALS: Final = 2
 _log = logging.getLogger(__name__)
@@ -90,20 +89,33 @@ class TurnLoop:
 
     async def _login(self) -> bool:
         """Wait until Claude has a login; False if that is still not so because the harness stops."""
-        looks = 0
-        while not self._control.stopping.is_set():
-            if looks % _LOOKS == 0:
+        with self._watch() as watch:
+            while not self._control.stopping.is_set():
                 await self._or_stop(until_taken(self._means.ask, self._timings.backoff))
-            if self._means.me is None:
-                return False
+                if self._means.me is None:
+                    return False
+                if await self._found_login(watch):
+                    return True
+        return False
+
+    async def _found_login(self, watch: Watch) -> bool:
+        """Look for a login, now and at each change of its files, until it is time to ask the hive again."""
+        until = asyncio.get_running_loop().time() + self._timings.login_look
+        while not self._control.stopping.is_set() and self._means.me:
+            watch.changed.clear()
             await self._means.look()
             if self._means.login(self._means.me):
                 return True
             place = stored_login(self._settings)
             self._reporter.enter("needs_login", f"Claude is not logged in: there is no {place}, nor a credential")
-            await self._sleep(self._timings.login_look)
-            looks += 1
+            left = until - asyncio.get_running_loop().time()
+            if left <= 0:
+                break
+            await self._sleep(left, watch)
         return False
+
+    def _watch(self) -> Watch:
+        return Watch(self._settings.claude_config, self._settings.credentials)
 
     async def _receive(self) -> wire.RecvAnswer | None:
         """Wait for one message, and end a process that was kept warm long enough meanwhile."""
@@ -218,15 +230,15 @@ class TurnLoop:
         """Take nothing until the time of `park`, or until the login or the model changes."""
         self._reporter.enter(park.state, park.problem, park.until, park.scope)
         await self._ask_again()
-        before, looks = self._means.facts(), 0
-        while not self._control.stopping.is_set() and self._means.facts() == before:
-            left = (park.until - self._runner.clock()).total_seconds() if park.until else self._timings.login_look
-            if left <= 0:
-                break
-            await self._sleep(min(left, self._timings.login_look))
-            looks += 1
-            if looks % _LOOKS == 0:
-                await self._ask_again()
+        before = self._means.facts()
+        with self._watch() as watch:
+            while not self._control.stopping.is_set() and self._means.facts() == before:
+                left = (park.until - self._runner.clock()).total_seconds() if park.until else self._timings.login_look
+                if left <= 0:
+                    break
+                watch.changed.clear()
+                if not await self._sleep(min(left, self._timings.login_look), watch):
+                    await self._ask_again()
 
     async def _ask_again(self) -> None:
         """Hear what the hive says of this agent now, if it is there."""
@@ -244,11 +256,14 @@ class TurnLoop:
                         wire.OutcomeRequest(ids=ids, outcome="returned", reason="the harness is stopping")
                     )
 
-    async def _sleep(self, seconds: float) -> None:
-        """Sleep, but not through a stop."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._control.stopping.wait()
+    async def _sleep(self, seconds: float, watch: Watch) -> bool:
+        """Sleep, but through neither a stop nor a change; True if one of them came first."""
+        waits = [asyncio.create_task(event.wait(), name="sleep") for event in (self._control.stopping, watch.changed)]
+        done, _ = await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        await asyncio.wait(waits)
+        return bool(done)
 
     async def _or_stop(self, call: Coroutine[Any, Any, _T] | Awaitable[_T], grace: float = 0) -> _T | None:
         """The result of `call`, or None if the harness stops first and `grace` seconds did not do."""

@@ -32,8 +32,8 @@ class Timings:
     """First and longest pause between tries while the hive is away."""
     tool_retries: tuple[float, ...] = (2, 4, 8, 16, 30)
     """Pauses between the tries of a tool while the hive is away."""
-    login_look: float = 2
-    """Between two looks at the credentials file."""
+    login_look: float = 10
+    """Between two looks for a login, beside those that its files call for by changing."""
     login_retry: float = 300
     """Until a refused login from the environment is tried again."""
     sign_in: float = 600
