@@ -64,12 +64,17 @@ class Daemon:
 
     def scheduled(self) -> Scheduled:
         """Processor time and times that a thread gave the processor up, of all its threads."""
-        spent = switches = 0
-        for task in Path(f"/proc/{self.process.pid}/task").iterdir():
-            spent += int((task / "schedstat").read_text().split()[0])
-            status = (task / "status").read_text()
-            switches += int(status.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
-        return Scheduled(spent, switches)
+        return scheduled(self.process.pid)
+
+
+def scheduled(pid: int) -> Scheduled:
+    """The same of any process."""
+    spent = switches = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        spent += int((task / "schedstat").read_text().split()[0])
+        status = (task / "status").read_text()
+        switches += int(status.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
+    return Scheduled(spent, switches)
 
 
 def rss(pid: int) -> float:

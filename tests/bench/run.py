@@ -38,6 +38,8 @@ _BENCHMARKS: Final[dict[str, Callable[..., Awaitable[None]]]] = {
     "sends": broker_figures.sends,
     "burst": broker_figures.burst,
     "claude": swarm_figures.claude,
+    "wake": swarm_figures.wake,
+    "rest": swarm_figures.rest,
     "idle": broker_figures.idle,
     "list": swarm_figures.listing,
     "containers": bench_containers.containers,

@@ -10,9 +10,10 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
-from processes import Daemon, agent_names, daemon, load, rss
+from processes import Daemon, agent_names, daemon, load, rss, scheduled
 from raw_client import Line, get, post
 
+from hyperhive.harness import processes as trees
 from hyperhive.harness.settings import Timings
 from hyperhive.testing.scripted_model import ScriptedModel
 
@@ -37,12 +38,12 @@ class _Swarm:
         answer = (await self._line.ask(get("/api/agents"))).json()
         return {row["name"]: row for row in answer["agents"]}
 
-    async def until_idle(self, name: str, turns: int) -> dict[str, Any]:
+    async def until_idle(self, name: str, turns: int, state: str = "idle") -> dict[str, Any]:
         """Wait until the agent has done so many turns and rests; its row."""
         async with asyncio.timeout(_PATIENCE):
             while True:
                 row = (await self.rows())[name]
-                if row["state"] == "idle" and row["usage"]["turns"] >= turns:
+                if row["state"] == state and row["usage"]["turns"] >= turns:
                     return row
                 await asyncio.sleep(0.05)
 
@@ -55,21 +56,51 @@ class _Swarm:
             request = await self._model.wait_for(name, count + 1)
         return (request.arrived - began) * 1000
 
+    async def first_requests(self) -> list[float]:
+        """Wake everybody with one message; seconds until the first request of each arrives at the model."""
+        counts = {name: self._model.count(name) for name in self.names}
+        began = time.monotonic()
+        (await self._line.ask(post("/api/messages", {"to": "*", "body": _QUESTION}))).json(201)
+        async with asyncio.timeout(_PATIENCE):
+            waits = [self._model.wait_for(name, count + 1) for name, count in counts.items()]
+            return sorted(request.arrived - began for request in await asyncio.gather(*waits))
+
+    async def claudes(self) -> int:
+        """How many `claude` processes there are below the harnesses."""
+        pids = [row["pid"] for row in (await self.rows()).values()]
+        below = [one for pid in pids for one in trees.tree(pid)]
+        return sum(b"--output-format" in _command(one.pid) for one in below)
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
 
 @asynccontextmanager
-async def _swarm(state: Path, names: list[str], keep_warm: float) -> AsyncIterator[_Swarm]:
+async def _swarm(state: Path, names: list[str], keep_warm: float, strangers: int = 0) -> AsyncIterator[_Swarm]:
+    """Agents that are idle; the last `strangers` of them have no login, and wait for one."""
     async with ScriptedModel({"agents": {"*": {"otherwise": ["I have looked at it: all is well."]}}}) as model:
-        agents = {name: {"environment": {"ANTHROPIC_BASE_URL": model.base_url(name)}} for name in names}
+        agents: dict[str, Any] = {
+            name: {"environment": {"ANTHROPIC_BASE_URL": model.base_url(name), "ANTHROPIC_API_KEY": "dummy"}}
+            for name in names
+        }
+        for name in names[len(names) - strangers :]:
+            agents[name]["environment"]["ANTHROPIC_API_KEY"] = ""
         settings = {
             "agents": agents,
-            "defaults": {"keepWarmSeconds": keep_warm, "environment": {"ANTHROPIC_API_KEY": "dummy"}},
+            "defaults": {"keepWarmSeconds": keep_warm},
             "manager": {"enable": False},
         }
         async with daemon(state, settings, "--runtime", "own") as hive:
             line = await Line.open(hive.host_socket)
             swarm = _Swarm(hive, model, line, names)
-            for name in names:
+            for name in names[: len(names) - strangers]:
                 await swarm.until_idle(name, 0)
+            for name in names[len(names) - strangers :]:
+                await swarm.until_idle(name, 0, "needs_login")
             yield swarm
             line.close()
 
@@ -86,6 +117,36 @@ async def claude(results: Results, directory: Path, *, quick: bool) -> None:
         results.add("harness_rss_used", [rss(row["pid"]) for row in (await swarm.rows()).values()])
     async with _swarm(directory / "resumed", names[:1], keep_warm=0) as swarm:
         results.add("resumed_request", await _turns(swarm, 2 if quick else 11, rest=0.5 if quick else 1.0))
+        await asyncio.sleep(0 if quick else 1)
+        results.add("cooled", [await swarm.claudes()])
+
+
+async def wake(results: Results, directory: Path, *, quick: bool) -> None:
+    """How soon many agents that are woken at the same moment have all asked the model."""
+    names = agent_names(2 if quick else 10)
+    for turn in range(1 if quick else 3):
+        async with _swarm(directory / f"wake-{turn}", names, keep_warm=0) as swarm:
+            for figure in ("wake", "wake_resumed"):
+                times = await swarm.first_requests()
+                results.add(figure, times[-1:])
+                results.add("wake_first", times[:1] if figure == "wake" else [])
+                for name in names:
+                    await swarm.until_idle(name, 1 if figure == "wake" else 2)
+                await asyncio.sleep(0 if quick else 2)
+
+
+async def rest(results: Results, directory: Path, *, quick: bool) -> None:
+    """How often a harness wakes up that has nothing to do."""
+    names = agent_names(2 if quick else 4)
+    seconds = 1 if quick else 60
+    async with _swarm(directory / "rest", names, keep_warm=0, strangers=len(names) // 2) as swarm:
+        await asyncio.sleep(0 if quick else 5)
+        pids = [(await swarm.rows())[name]["pid"] for name in names]
+        before = [scheduled(pid).switches for pid in pids]
+        await asyncio.sleep(seconds)
+        rates = [(scheduled(pid).switches - was) / seconds for pid, was in zip(pids, before, strict=True)]
+        results.add("rest_wakeups", rates[: len(names) // 2])
+        results.add("rest_wakeups_login", rates[len(names) // 2 :])
 
 
 async def _turns(swarm: _Swarm, count: int, rest: float) -> list[float]:
