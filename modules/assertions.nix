@@ -148,7 +148,7 @@ let
         ) "${path}: '${schedule}' cannot be a schedule's name: 1 to 32 letters, digits and . _ -, the first a letter or digit."
         ++ optional (
           its.every != null && hive.seconds its.every < 60
-        ) "${path}.every: '${its.every}' is too often; once a minute at most."
+        ) "${at "agents.${name}.schedules.${schedule}.every"}: '${its.every}' is too often; once a minute at most."
       ) agent.schedules
     )
   );

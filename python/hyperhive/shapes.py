@@ -183,7 +183,11 @@ class McpServerRow(Answer):
 
 
 class AgentRow(Answer):
-    """An agent as the pages and `hyperhive list` show it; `until` is when its state ends by itself, if known."""
+    """An agent as the pages and `hyperhive list` show it; `until` is when its state ends by itself, if known.
+
+    `state_bytes` is what its directories take on the disk, at most some ten minutes ago; `GET /api/agents/{n}` alone
+    has it, and not where it takes long to count.
+    """
 
     name: str
     role: str
@@ -216,6 +220,7 @@ class AgentRow(Answer):
     account: str | None = None
     mcp_servers: list[McpServerRow] = Field(default_factory=list)
     pid: int | None = None
+    state_bytes: int | None = None
 
 
 class TombstoneRow(Answer):

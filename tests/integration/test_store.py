@@ -25,7 +25,7 @@ from sqlalchemy import text
 from sqlmodel import SQLModel
 
 from hyperhive.errors import HiveError
-from hyperhive.hive.retention import _KEEP
+from hyperhive.hive.retention import KEEP
 from hyperhive.store import agents, audit, events, messages, tables
 from hyperhive.store.engine import open_engine, sqlite_url
 from hyperhive.store.messages import Change, NewMessage
@@ -198,7 +198,7 @@ async def test_close_commits_what_is_queued_and_takes_nothing_more(tmp_path: Pat
 async def test_ids_are_not_used_again_when_rows_are_gone(store: Store) -> None:
     made = await store.submit(messages.insert_messages, _message())
     await store.submit(messages.change_messages, (Change(made.ids[0], "settled", _AT),))
-    assert await store.submit(messages.drop_settled, _AT + timedelta(seconds=1)) == 1
+    assert await store.submit(messages.drop_settled, (_AT + timedelta(seconds=1), 100)) == 1
     assert (await store.submit(messages.insert_messages, _message())).ids == (2,)
 
 
@@ -207,10 +207,10 @@ async def test_only_what_is_done_for_long_is_dropped(store: Store) -> None:
     for state in states:
         made = await store.submit(messages.insert_messages, _message(state))
         if state != "waiting":
-            at = _AT + _KEEP if made.ids[0] == len(states) else _AT
+            at = _AT + KEEP if made.ids[0] == len(states) else _AT
             await store.submit(messages.change_messages, (Change(made.ids[0], state, at),))
-    assert timedelta(days=30) == _KEEP
-    assert await store.submit(messages.drop_settled, _AT + timedelta(seconds=1)) == 2
+    assert timedelta(days=30) == KEEP
+    assert await store.submit(messages.drop_settled, (_AT + timedelta(seconds=1), 100)) == 2
     assert await _stored(store) == ["waiting", "dead", "settled"]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hyperhive.hive.limits import Limits
-from hyperhive.hive.retention import _KEEP
+from hyperhive.hive.retention import KEEP
 from hyperhive.testing.contracts.broker import CONTRACTS
 from hyperhive.web.gates import MAX_REQUEST
 from hyperhive.wire import MAX_BODY
@@ -39,7 +39,7 @@ def test_the_figures_are_those_of_the_code() -> None:
         f"{limits.unread:,} messages may wait",
         f"{limits.sends_a_minute} messages accepted",
         f"waits again after {', '.join(pauses)}",
-        f"after {_KEEP.days} days",
+        f"after {KEEP.days} days",
     ):
         assert words in _TEXT, words
     assert limits.attempts == 5

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from hyperhive.cli.agents import RESTART_PENDING
 from hyperhive.cli.output import console, say, styled
-from hyperhive.cli.text import STATE_STYLES, age, clock, colour_of, plain, short
+from hyperhive.cli.text import STATE_STYLES, age, clock, colour_of, plain, short, size
 
 _KIND_STYLES: Final = {
     "turn_start": "bold",
@@ -79,6 +79,7 @@ def _facts(agent: dict[str, Any]) -> list[tuple[str, object]]:
         ("port", agent.get("portProblem")),
         ("unread", agent.get("unread")),
         ("last turn", _last_turn(agent.get("lastTurn"))),
+        ("on disk", size(agent["stateBytes"]) if agent.get("stateBytes") is not None else None),
         ("operation", f"{operation.get('kind')} {operation.get('status')}" if operation else None),
         ("usage", spent if usage else None),
         ("context", _context(usage)),

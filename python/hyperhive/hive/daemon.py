@@ -250,6 +250,7 @@ def _alone(error: BaseException) -> BaseException:
 async def _close(hive: Hive) -> None:
     hive.ports.close()
     await hive.notifier.close()
+    await hive.sizes.close()
     await hive.approvals.close()
     # Before what it waits for is cancelled: a step that was not ended is not to be taken for one that was.
     hive.deployment.close()

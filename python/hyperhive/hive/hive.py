@@ -29,6 +29,7 @@ from hyperhive.hive.repos import Repos
 from hyperhive.hive.roster import Agent, Decision, Roster
 from hyperhive.hive.schedules import Schedules
 from hyperhive.hive.sessions import Sessions
+from hyperhive.hive.sizes import Sizes
 from hyperhive.hive.spawns import Spawns
 from hyperhive.hive.stream import Stream
 from hyperhive.hive.trouble import Trouble
@@ -114,6 +115,7 @@ class Hive:
         self.commands = Commands(self._poll_changed)
         self.repos = Repos(self.layout)
         self.configs = ConfigKeeper(self)
+        self.sizes = Sizes(self.clock)
         self.actions = Actions(self)
         self.sessions = Sessions(self)
         self.journals = Journals(self)

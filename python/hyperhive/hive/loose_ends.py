@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from hyperhive.errors import HiveError
-from hyperhive.store import questions, reminders
+from hyperhive.hive.approval_rules import OPEN, UNDER_WAY
+from hyperhive.store import approvals, questions, reminders
 from hyperhive.wire import LooseEnd, LooseEndsAnswer
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ async def of_agent(hive: Hive, agent: str) -> LooseEndsAnswer:
         LooseEnd(kind="reminder", id=row.id, text=_short(row.text), since=row.made_at, deadline=row.due_at)
         for row in pending
     ]
+    waits = await hive.store.read(approvals.page, (*OPEN, *UNDER_WAY), by=agent)
+    ends += [_approval(row) for row in waits]
     ends.sort(key=lambda end: (end.since, end.id))
     return LooseEndsAnswer(ends=ends, unread=hive.broker.unread(agent))
 
@@ -43,6 +46,8 @@ async def cancel(hive: Hive, agent: str, kind: LooseEndKind, number: int) -> Non
         await hive.questions.cancel(number, agent)
     elif kind == "reminder":
         await hive.reminders.cancel(number, agent)
+    elif kind == "approval":
+        await hive.approvals.cancel(number, agent)
     else:
         what = f"question {number} is not yours to cancel: you are asked"
         raise HiveError("not_allowed", what, f"Answer it: answer(id={number}, text=…)")
@@ -50,6 +55,19 @@ async def cancel(hive: Hive, agent: str, kind: LooseEndKind, number: int) -> Non
 
 def _question(kind: LooseEndKind, row: Any, who: str) -> LooseEnd:  # noqa: ANN401 - a row of the store
     return LooseEnd(kind=kind, id=row.id, text=_short(row.text), since=row.asked_at, deadline=row.deadline, who=who)
+
+
+def _approval(row: Any) -> LooseEnd:  # noqa: ANN401 - a row of the store
+    what = "a new agent" if row.kind == "spawn" else f"a change, commit {row.commit_hash[:12]}"
+    return LooseEnd(
+        kind="approval",
+        id=row.id,
+        text=_short(f"{what}: {row.description}" if row.description else what),
+        since=row.requested_at,
+        deadline=row.expires_at if row.status in OPEN else None,
+        who=row.agent,
+        status=row.status,
+    )
 
 
 def _short(text: str) -> str:

@@ -1,6 +1,8 @@
-"""Dropping what nobody needs any more: settled messages after 30 days, what single turns used after 90.
+"""Dropping what nobody needs any more, and giving its room back; `docs/persistence.md` says what is kept how long.
 
-Nothing else is ever dropped here.
+Settled messages and ended reminders go after 30 days, what single turns used after 90, an agent's events beyond the
+newest 2,000; nothing else is ever dropped here. All of it in small steps with a pause after each: they go through the one writer, and a message that is
+sent meanwhile waits for one step at most.
 """
 
 from __future__ import annotations
@@ -11,29 +13,55 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from hyperhive.errors import HiveError
-from hyperhive.store import messages, usage
+from hyperhive.store import events, messages, reminders, space, usage
 
 if TYPE_CHECKING:
     from hyperhive.hive.hive import Hive
 
 _log = logging.getLogger(__name__)
 
-_KEEP: Final = timedelta(days=30)
+KEEP: Final = timedelta(days=30)
 #: How long it is known what single turns used; their days are kept for ever.
-_KEEP_TURNS: Final = timedelta(days=90)
-#: Seconds between two looks.
+KEEP_TURNS: Final = timedelta(days=90)
+#: Seconds between two sweeps.
 _EVERY: Final = 6 * 3600
+#: Messages that one step drops, pages that one gives back, and seconds between two steps.
+_MESSAGES: Final = 100
+_PAGES: Final = 200
+_PAUSE: Final = 0.02
 
 
 async def keep_tidy(hive: Hive) -> None:
     """Sweep now, so that a hive which never runs for long is swept too, and then now and then until cancelled."""
     while True:
         try:
-            dropped = await hive.store.submit(messages.drop_settled, hive.clock() - _KEEP)
+            dropped = await sweep(hive)
             _log.info("dropped %d messages that were settled over 30 days ago", dropped)
-            await hive.store.submit(usage.drop_old, (hive.clock() - _KEEP_TURNS, hive.ledger.day))
         except HiveError as error:
             _log.warning("old messages could not be dropped: %s", error)
         except Exception:  # noqa: BLE001 - the top of a task: the hive goes on
             _log.exception("old messages could not be dropped")
         await asyncio.sleep(_EVERY)
+
+
+async def sweep(hive: Hive) -> int:
+    """Drop what is old, and give its room back; returns how many messages that were.
+
+    Raises:
+        HiveError: `storage_full`, `storage_unavailable`, `shutting_down`.
+    """
+    store, before = hive.store, hive.clock() - KEEP
+    total = 0
+    while dropped := await store.submit(messages.drop_settled, (before, _MESSAGES)):
+        total += dropped
+        await asyncio.sleep(_PAUSE)
+    await store.submit(reminders.drop_ended, before)
+    await store.submit(usage.drop_old, (hive.clock() - KEEP_TURNS, hive.ledger.day))
+    for name in list(hive.roster.agents):
+        # Beside what is trimmed while they come: a hive that is restarted often would never get there.
+        await store.submit(events.trim, name)
+    left = 1
+    while left:
+        left = await store.submit(space.give_back, _PAGES)
+        await asyncio.sleep(_PAUSE)
+    return total

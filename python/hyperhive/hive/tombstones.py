@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import secrets
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from hyperhive import beneath
 from hyperhive.errors import HiveError
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from hyperhive.hive.layout import Layout
     from hyperhive.hive.roster import Agent
 
-#: Trees that are counted at once.
-_COUNTED: Final = 4
 _log = logging.getLogger(__name__)
 
 
@@ -48,15 +46,9 @@ def find(hive: Hive, name: str) -> Agent:
 
 
 async def listing(hive: Hive) -> list[TombstoneRow]:
-    """All tombstones, by name; the sizes of a few are counted at a time."""
+    """All tombstones, by name."""
     found = [agent for _name, agent in sorted(hive.roster.agents.items()) if agent.tombstone]
-    turn = asyncio.Semaphore(_COUNTED)
-
-    async def row(agent: Agent) -> TombstoneRow:
-        async with turn:
-            return await _row(hive, agent)
-
-    return list(await asyncio.gather(*(row(agent) for agent in found)))
+    return list(await asyncio.gather(*(_row(hive, agent) for agent in found)))
 
 
 async def _row(hive: Hive, agent: Agent) -> TombstoneRow:
@@ -67,7 +59,7 @@ async def _row(hive: Hive, agent: Agent) -> TombstoneRow:
         origin=agent.origin,
         declared=agent.name in hive.settings.declared,
         has_login=beneath.has_file(place, "claude/.credentials.json"),
-        size_bytes=await beneath.size_of(place),
+        size_bytes=await hive.sizes.of(agent.name, place),
         unread=hive.broker.unread(agent.name),
     )
 
@@ -117,6 +109,7 @@ async def purge(hive: Hive, name: str) -> None:
         hive.broker.bury(name, reason)
         hive.reminders.forget(name)
         hive.schedules.forget(name)
+        hive.sizes.forget(name)
         hive.waiting.forget(name)
         hive.trouble.purged(name)
         hive.deployment.forget(name)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: Milliseconds that a statement waits for another process's lock, for example a backup's.
 _BUSY_MS = 5000
+#: Bytes of the write-ahead log that are kept after a burst.
+_JOURNAL = 16 * 1024 * 1024
 
 
 def sqlite_url(path: Path) -> str:
@@ -52,7 +54,13 @@ def _configure_sqlite(engine: Engine, *, write: bool) -> None:
     def connected(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's connection
         connection.isolation_level = None
         cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL" if write else "PRAGMA query_only=ON")
+        if write:
+            # Of a file that is empty; one that is not is written anew by `migrate`. Before anything is written to it.
+            cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
+            cursor.execute("PRAGMA journal_mode=WAL")
+            cursor.execute(f"PRAGMA journal_size_limit={_JOURNAL}")
+        else:
+            cursor.execute("PRAGMA query_only=ON")
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.close()

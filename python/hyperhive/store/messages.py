@@ -280,9 +280,11 @@ def count_waiting(connection: Connection, recipient: str) -> int:
     return int(connection.execute(statement).scalar_one())
 
 
-def drop_settled(connection: Connection, items: list[datetime]) -> list[int]:
-    """Drop what was settled before an instant; nothing else is ever dropped."""
-    statement = delete(_messages).where(
-        _messages.c.state.in_(("settled", "discarded")), _messages.c.settled_at < bindparam("b_before")
-    )
-    return [connection.execute(statement, {"b_before": before}).rowcount for before in items]
+def drop_settled(connection: Connection, items: list[tuple[datetime, int]]) -> list[int]:
+    """Drop what was settled before an instant, at most so many at a time; nothing else is ever dropped."""
+    done = _messages.c.state.in_(("settled", "discarded"))
+    dropped = []
+    for before, most in items:
+        old = select(_messages.c.id).where(_messages.c.settled_at < before, done).order_by(_messages.c.settled_at)
+        dropped.append(connection.execute(delete(_messages).where(_messages.c.id.in_(old.limit(most)))).rowcount)
+    return dropped

@@ -8,13 +8,13 @@ dropped, and with several hives on one PostgreSQL they are given in the order of
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from sqlalchemy import JSON, Boolean, CheckConstraint, Column, Index, String, Text
+from sqlalchemy import JSON, Boolean, CheckConstraint, Column, Index, String, Text, text
 from sqlmodel import Field, SQLModel
 
 from hyperhive.store.types import BigId, UtcDateTime
 
 #: Version of the schema that this code speaks; the newest file in `migrations/versions`.
-SCHEMA: Final = "0010"
+SCHEMA: Final = "0011"
 
 MessageState = Literal[
     # accepted, not done. Handed out or not is known to the broker; → settled, dead
@@ -122,6 +122,9 @@ def _one_of(column: str, literal: Any) -> CheckConstraint:  # noqa: ANN401 - a L
     return CheckConstraint(f"{column} IN ({values})", name=f"{column}_known")
 
 
+_IS_DONE: Final = text("settled_at IS NOT NULL")
+
+
 class CounterRow(SQLModel, table=True):
     """The last id given in one series."""
 
@@ -141,6 +144,8 @@ class MessageRow(SQLModel, table=True):
         Index("messages_of_sender", "sender", "id"),
         # The key first: it is looked up for a batch of sends at once, and hardly two senders have the same.
         Index("messages_once", "idempotency_key", "sender", "recipient", unique=True),
+        # Of what is done alone, so that a send need not write it.
+        Index("messages_done", "settled_at", sqlite_where=_IS_DONE, postgresql_where=_IS_DONE),
     )
 
     id: int = Field(sa_column=Column(BigId, primary_key=True, autoincrement=False))

@@ -1,7 +1,7 @@
 """The operator API, for the pages, the command line and whoever scripts a hive: one write path for all of them."""
 
 # FastAPI reads the annotations of its routes at run time, so what they name is imported for real.
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import FastAPI, Query
 from pydantic import Field
@@ -37,6 +37,9 @@ from hyperhive.web.api.sessions import add_sessions
 from hyperhive.web.api.usage import add_usage
 from hyperhive.web.files import add_pages
 from hyperhive.wire import Id, OperatorInfo, SendRequest
+
+#: Seconds that an answer waits for an agent's directories to be counted.
+_COUNTED: Final = 1.0
 
 Limit = Annotated[int, Query(ge=1, le=2000)]
 Before = Annotated[Id | None, Query()]
@@ -115,8 +118,10 @@ def _add_agents(app: FastAPI, hive: Hive) -> None:
 
     @app.get("/api/agents/{name}")
     async def agent(name: str) -> AgentRow:
-        """One agent."""
-        return _row(hive, hive.lifecycle.find(name))
+        """One agent, with what its directories take on the disk."""
+        found = hive.lifecycle.find(name)
+        taken = await hive.sizes.of(found.name, hive.layout.of_agent(found.name), _COUNTED)
+        return _row(hive, found).model_copy(update={"state_bytes": taken})
 
     @app.get("/api/agents/{name}/events")
     async def agent_events(name: str, limit: Limit = 200, before: Before = None) -> EventsAnswer:
