@@ -1,8 +1,8 @@
 """Dropping what nobody needs any more, and giving its room back; `docs/persistence.md` says what is kept how long.
 
 Settled messages and ended reminders go after 30 days, what single turns used after 90, an agent's events beyond the
-newest 2,000; nothing else is ever dropped here. All of it in small steps with a pause after each: they go through the one writer, and a message that is
-sent meanwhile waits for one step at most.
+newest 2,000; nothing else is ever dropped here. All of it in small steps with a pause after each: they go through the
+one writer, and a message that is sent meanwhile waits for one step at most.
 """
 
 from __future__ import annotations
