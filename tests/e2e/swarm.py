@@ -77,7 +77,7 @@ async def swarm(  # noqa: PLR0913 - a test names what it needs
     model: ScriptedModel | None = None,
     manager: bool = False,
 ) -> AsyncIterator[Swarm]:
-    """Start a swarm on a scenario; ends it, and everything of it, at the end."""
+    """Start a swarm on a scenario, with a manager if that is wanted; ends it, and everything of it, at the end."""
     async with ScriptedModel(scenario) as scripted:
         played = model or scripted
         environment = {"ANTHROPIC_BASE_URL": played.url, "ANTHROPIC_API_KEY": "scripted"}
