@@ -77,7 +77,8 @@ in
       ];
       description = ''
         Whom the agent may write to: names of agents, `manager`, or `*` for all at once. Without a list, everybody.
-        The operator can always be written to.
+        The operator can always be written to. A name that is not declared is a warning: an agent of that name may be
+        made at run time.
       '';
     };
 

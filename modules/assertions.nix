@@ -63,13 +63,27 @@ let
           )
         );
 
-  recipients = forAgents (
+  recipientsOf = agent: if agent.allowedRecipients == null then [ ] else agent.allowedRecipients;
+
+  badRecipients = forAgents (
     name: agent:
     concatMap (
       recipient:
-      optional (!lib.elem recipient (names ++ hive.otherRecipients))
-        "${at "agents.${name}.allowedRecipients"}: there is no agent '${recipient}'; declared are ${quote names}, and 'manager', 'operator' and '*' always exist."
-    ) (if agent.allowedRecipients == null then [ ] else agent.allowedRecipients)
+      optional (
+        !lib.elem recipient hive.otherRecipients
+        && (!hive.isAgentName recipient || lib.elem recipient hive.reservedNames)
+      ) "${at "agents.${name}.allowedRecipients"}: '${recipient}' cannot be an agent's name."
+    ) (recipientsOf agent)
+  );
+
+  # An agent of that name may be made at run time.
+  undeclaredRecipients = forAgents (
+    name: agent:
+    concatMap (
+      recipient:
+      optional (hive.isAgentName recipient && !lib.elem recipient (names ++ hive.otherRecipients))
+        "${at "agents.${name}.allowedRecipients"}: no agent '${recipient}' is declared, so there is one only where it is spawned; declared are ${quote names}, and 'manager', 'operator' and '*' always exist."
+    ) (recipientsOf agent)
   );
 
   # The options' own type refuses the store; `settings` has no types.
@@ -269,7 +283,7 @@ in
           builder
           badNames
           collisions
-          recipients
+          badRecipients
           secrets
           flags
           schedules
@@ -281,7 +295,8 @@ in
         ]);
 
     warnings =
-      openSecrets "defaults" cfg.defaults.environment
+      undeclaredRecipients
+      ++ openSecrets "defaults" cfg.defaults.environment
       ++ forAgents (name: agent: openSecrets "agents.${name}" agent.environment)
       ++
         optional (cfg.database.url != null && builtins.match "[^:]+://[^/@]*:[^/@]+@.*" cfg.database.url != null)

@@ -21,7 +21,7 @@ from hyperhive.clock import parse_span
 from hyperhive.config_mcp import McpName, McpServer
 from hyperhive.config_words import VariableName, matching
 from hyperhive.cron import check_cron
-from hyperhive.names import EVERYONE, MANAGER, OPERATOR, AgentName, nearest, port_collisions
+from hyperhive.names import EVERYONE, MANAGER, OPERATOR, AgentName, check_agent_name, port_collisions
 from hyperhive.zones import named_zone
 
 RuntimeName = Literal["auto", "nixos-container", "bubblewrap", "process"]
@@ -365,15 +365,16 @@ class HiveSettings(BaseSettings):
         return agents
 
     @model_validator(mode="after")
-    def _recipients_exist(self) -> Self:
-        known = {*self.agents, OPERATOR, MANAGER, EVERYONE}
+    def _recipients_could_exist(self) -> Self:
+        # One that is not declared may be made at run time; preflight warns of it.
         for name, agent in self.agents.items():
             for recipient in agent.allowed_recipients or []:
-                if recipient not in known:
-                    near = nearest(recipient, known)
-                    meant = f"; did you mean {near[0]!r}?" if near else ""
-                    msg = f"agents.{name}.allowedRecipients: there is no agent {recipient!r}{meant}"
-                    raise ValueError(msg)
+                if recipient not in {OPERATOR, MANAGER, EVERYONE}:
+                    try:
+                        check_agent_name(recipient)
+                    except ValueError as error:
+                        msg = f"agents.{name}.allowedRecipients: {error}"
+                        raise ValueError(msg) from None
         return self
 
     def model_of(self, name: str) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from hyperhive.config import AgentSettings, Defaults, Limits, Systems
-from hyperhive.names import web_port
+from hyperhive.names import EVERYONE, MANAGER, OPERATOR, nearest, web_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -58,6 +58,7 @@ def look(settings: HiveSettings, *, ports: bool = True) -> list[Finding]:
         ports: whether to try the dashboard's port, too.
     """
     found = [*_state_dir(settings), *_run_dir(settings), *_token(settings), *_credentials(settings), *_claude(settings)]
+    found += _recipients(settings)
     return [*found, *_port(settings)] if ports else found
 
 
@@ -131,6 +132,18 @@ def _claude(settings: HiveSettings) -> Iterator[Finding]:
     if shutil.which("claude") is None and not (bundled and os.access(bundled, os.X_OK)):
         text = "no claude program in PATH, and none came with claude-agent-sdk; install Claude Code"
         yield Finding("error", "agents", text)
+
+
+def _recipients(settings: HiveSettings) -> Iterator[Finding]:
+    """Names that are not declared: of agents that are made at run time, or mistyped."""
+    known = {*settings.agents, OPERATOR, MANAGER, EVERYONE}
+    for name, agent in settings.agents.items():
+        for recipient in agent.allowed_recipients or []:
+            if recipient not in known:
+                near = nearest(recipient, known)
+                meant = f"; did you mean '{near[0]}'?" if near else ""
+                text = f"no agent '{recipient}' is declared, so there is one only where it is spawned{meant}"
+                yield Finding("warning", f"agents.{name}.allowedRecipients", text)
 
 
 def _port(settings: HiveSettings) -> Iterator[Finding]:

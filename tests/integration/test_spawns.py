@@ -212,3 +212,15 @@ async def test_the_manager_hears_of_it(place: Path) -> None:
             await _spawn(hive, "coder")
         (told,) = await manager.recv()
         assert (told["from"], told["body"]) == ("system", '{"event": "spawned", "agent": "coder", "by": "operator"}')
+
+
+async def test_a_list_of_recipients_may_name_one_that_is_made_later(place: Path) -> None:
+    async with life(place, {"alice": {"allowedRecipients": ["coder"]}}) as hive:
+        alice = await hive.up("alice")
+        assert await refusal(alice.ask("/v1/messages", {"to": "coder", "body": "hello"})) == "unknown_recipient"
+        await _spawn(hive, "coder")
+        await _spawn(hive, "tester")
+        sent = await alice.ask("/v1/messages", {"to": "coder", "body": "hello"})
+        assert sent["recipients"] == ["coder"]
+        assert await refusal(alice.ask("/v1/messages", {"to": "tester", "body": "hello"})) == "not_allowed"
+        assert (await alice.ask("/v1/messages", {"to": "*", "body": "hello"}))["recipients"] == ["coder"]

@@ -6,7 +6,7 @@
     agents = {
       builder = { };
       lint = { };
-      tencharact.allowedRecipients = [ "nobody" ];
+      tencharact.allowedRecipients = [ "Nobody" ];
       alice.extraNspawnFlags = [ "--setenv=A=b c" ];
     };
   };

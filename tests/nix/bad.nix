@@ -61,17 +61,14 @@ in
     value = "8000 is the port of the page of 'manager'";
   };
   recipient = {
-    module = alice { allowedRecipients = [ "bop" ]; };
+    module = alice { allowedRecipients = [ "Bob" ]; };
     path = "agents.alice.allowedRecipients";
-    value = "'bop'";
+    value = "'Bob'";
   };
-  recipientSwitchedOff = {
-    module = agents {
-      alice.allowedRecipients = [ "bob" ];
-      bob.enable = false;
-    };
+  recipientReserved = {
+    module = alice { allowedRecipients = [ "system" ]; };
     path = "agents.alice.allowedRecipients";
-    value = "'bob'";
+    value = "'system'";
   };
   scheduleWithout = {
     module = alice { schedules.daily.message = "x"; };

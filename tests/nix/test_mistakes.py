@@ -31,14 +31,22 @@ def test_every_assertion_fires_on_its_bad_example(bad: dict[str, Any]) -> None:
 def test_there_is_a_bad_example_for_everything_that_the_issue_names(bad: dict[str, Any]) -> None:
     assert len(bad) > 30
     words = " ".join(message for case in bad.values() for message in case["messages"])
-    for part in ("reserved", "9 at most", "same web port", "no agent", "Nix store", "bindMounts", "extraNspawnFlags"):
+    for part in (
+        "reserved",
+        "9 at most",
+        "same web port",
+        "cannot be an agent's name",
+        "Nix store",
+        "bindMounts",
+        "extraNspawnFlags",
+    ):
         assert part in words, part
 
 
 def test_a_real_host_names_all_its_mistakes_at_once(nix: Nix) -> None:
     said = nix.error("badHost")
     assert "Failed assertions:" in said
-    for part in ("'builder' and 'lint'", "10 characters", "'nobody'", "--setenv=A=b c"):
+    for part in ("'builder' and 'lint'", "10 characters", "'Nobody'", "--setenv=A=b c"):
         assert part in said, part
 
 
@@ -53,11 +61,15 @@ def test_the_types_refuse_with_the_options_path(nix: Nix) -> None:
 def test_what_works_but_is_not_safe_is_a_warning(nix: Nix) -> None:
     said = nix.evaluate("warned")
     assert [text.split("`")[1].removeprefix("services.hyperhive.") for text in said] == [
+        "agents.alice.allowedRecipients",
+        "agents.alice.allowedRecipients",
         "defaults.environment.ANTHROPIC_API_KEY",
         "agents.alice.environment.CLAUDE_CODE_OAUTH_TOKEN",
         "database.url",
     ]
     assert "made-up" not in " ".join(said)
+    assert "no agent 'bop' is declared" in said[0]
+    assert "no agent 'carol' is declared" in said[1]
 
 
 def test_claude_code_is_the_one_unfree_package_that_is_allowed(nix: Nix) -> None:

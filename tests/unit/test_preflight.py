@@ -182,3 +182,11 @@ def test_check_config_looks_at_this_host_when_asked(tmp_path: Path, capsys: pyte
     assert "defaults.credentials.KEY: /nowhere/key" in capsys.readouterr().err
     assert main(["check-config", str(file), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["ok"] is True
+
+
+def test_a_recipient_that_is_not_declared_is_a_warning_with_what_may_be_meant() -> None:
+    settings = _settings(agents={"alice": {"allowedRecipients": ["bop", "bob", "operator", "*"]}, "bob": {}})
+    (found,) = [finding for finding in look(settings, ports=False) if finding.level == "warning"]
+    assert found.path == "agents.alice.allowedRecipients"
+    assert "no agent 'bop' is declared" in found.text
+    assert "did you mean 'bob'?" in found.text
