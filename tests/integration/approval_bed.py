@@ -88,9 +88,11 @@ class FakeBuilder:
 
     builds = True
 
-    def __init__(self, world: World, reds: set[str]) -> None:
+    def __init__(self, world: World, reds: set[str], upon: str) -> None:
         self.world = world
         self.reds = reds
+        #: What is built upon.
+        self.upon = upon
         self.broken: set[str] = set()
         #: Set, a build waits until it is released.
         self.held: asyncio.Event | None = None
@@ -114,7 +116,11 @@ class FakeBuilder:
             size_bytes=1000 if ok else None,
             units=("sshd.service",) if ok else (),
             reason=None,
+            base=self.upon,
         )
+
+    def base(self, agent: str) -> str | None:
+        return self.upon
 
     async def forget(self, agent: str, approval_id: int) -> None:
         self.world.roots.discard(approval_id)
@@ -176,6 +182,7 @@ class ApprovalBed(BrokerBed):
         #: Commits that do not build, and those that do not start.
         self.reds: set[str] = set()
         self.failing: set[str] = set()
+        self.upon = "nixpkgs 1"
         self.layout = Layout(directory, directory / "run")
         self.directory.live.add("manager")
         for name in ("alice", "bob"):
@@ -187,7 +194,7 @@ class ApprovalBed(BrokerBed):
     async def open(self) -> Self:
         await super().open()
         self.rows: list[tuple[int, str]] = []
-        self.repos, self.builder = FakeRepos(self.world), FakeBuilder(self.world, self.reds)
+        self.repos, self.builder = FakeRepos(self.world), FakeBuilder(self.world, self.reds, self.upon)
         self.deployment, self.spawns = FakeDeployment(self), FakeSpawns(self)
         hive: Any = SimpleNamespace(
             store=self.store,

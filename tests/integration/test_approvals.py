@@ -355,6 +355,22 @@ async def test_what_runs_moved_behind_our_back(bed: ApprovalBed) -> None:
     assert (row.status, row.stale, row.base_hash) == ("pending", True, commit(9))
 
 
+@pytest.mark.parametrize("when", ["at the start", "at a reload", "at the decision"])
+async def test_what_was_built_upon_another_nixpkgs_is_built_anew(bed: ApprovalBed, when: str) -> None:
+    row = await bed.apply(1)
+    assert row.build["base"] == "nixpkgs 1"
+    bed.upon = bed.builder.upon = "nixpkgs 2"
+    if when == "at the start":
+        await bed.restart(kill=False)
+    elif when == "at a reload":
+        await bed.approvals.look_again()
+    else:
+        assert "or is built upon, has changed" in (await refused(bed.approve(row))).message
+    await bed.idle()
+    row = await bed.get(1)
+    assert (row.status, row.stale, row.build["base"]) == ("pending", True, "nixpkgs 2")
+
+
 async def test_the_same_commit_deployed_meanwhile_leaves_nothing_to_do(bed: ApprovalBed) -> None:
     row = await bed.apply(1)
     bed.world.mains["alice"] = commit(1)
@@ -380,7 +396,7 @@ async def test_a_proposal_to_an_agent_whose_state_is_gone_has_failed_and_is_kept
     if when == "at the start":
         await bed.restart(kill=True)
     elif when == "at a look":
-        await bed.approvals.look_for_orphans()
+        await bed.approvals.look_again()
     else:
         assert ORPHAN in (await refused(bed.approve(row))).message
     await bed.idle()
@@ -397,7 +413,7 @@ async def test_what_is_being_put_in_when_its_agent_is_purged_has_failed(bed: App
     await bed.approve(row)
     bed.purge("alice")
     if when == "at once":
-        await bed.approvals.look_for_orphans()
+        await bed.approvals.look_again()
         bed.deployment.held.set()
     else:
         await bed.restart(kill=True)
@@ -449,7 +465,7 @@ async def _move(bed: ApprovalBed, what: str, about: Any) -> None:
         await bed.restart(kill=what == "kill")
     elif what == "orphan":
         bed.purge("bob")
-        await bed.approvals.look_for_orphans()
+        await bed.approvals.look_again()
     elif what == "settle":
         await bed.idle()
     elif what == "wrong":

@@ -73,7 +73,7 @@ class Approvals:
             self._changed(row)
         self.deadlines.look()
         await self.deadlines.idle()
-        await self.look_for_orphans()
+        await self.look_again()
 
     async def begin(self) -> None:
         """Do what is left to be done, from now on; once agents can be started."""
@@ -206,9 +206,11 @@ class Approvals:
             await self.step(row, "orphan", reason=ORPHAN, note=ORPHAN)
             raise HiveError("wrong_state", f"approval {row.id} has failed: {ORPHAN}", "Nothing was changed")
         check_takes_proposals(self._hive, row.agent)
-        if await self._hive.repos.main(row.agent) != row.base_hash:
+        same = self._builds_upon_the_same(row)
+        if not same or await self._hive.repos.main(row.agent) != row.base_hash:
             await self.moved(row)
-            what = f"what '{row.agent}' runs has changed since approval {row.id} was built"
+            upon = "" if same else ", or is built upon,"
+            what = f"what '{row.agent}' runs{upon} has changed since approval {row.id} was built"
             raise HiveError("wrong_state", what, "It is built anew; look at what it changes then")
 
     async def deny(self, number: int, by: str, reason: str | None = None) -> Any:  # noqa: ANN401 - a row of the store
@@ -274,21 +276,25 @@ class Approvals:
     async def _expire(self, number: int) -> None:
         await self.step(await self.find(number), "expire", reason="nobody decided in time")
 
-    async def look_for_orphans(self) -> None:
-        """Proposals to agents whose state directory is gone have failed; so have those that were being put in."""
-        hive = self._hive
-        for row in await hive.store.read(approvals.page, (*OPEN, *UNDER_WAY)):
-            if row.kind == "apply" and not has_state(hive.layout, row.agent):
+    async def look_again(self) -> None:
+        """Look whether what is not over still is what it was: agents go, and so does what was built upon.
+
+        Proposals to agents whose state directory is gone have failed, and so have those that were being put in. What
+        was built with another nixpkgs than a build of today has to be built anew.
+        """
+        for row in await self._hive.store.read(approvals.page, (*OPEN, *UNDER_WAY)):
+            if row.kind != "apply":
+                continue
+            if not has_state(self._hive.layout, row.agent):
                 if row.status in OPEN:
                     await self.step(row, "orphan", reason=ORPHAN, note=ORPHAN)
-                elif row.agent not in hive.roster.agents:
+                elif row.agent not in self._hive.roster.agents:
                     await self.undone(row, ORPHAN, note=ORPHAN)
-
-    async def rebuild(self, agent: str) -> None:
-        """What was found out about an agent's open proposals does not hold any more: find it out anew."""
-        for row in await self._hive.store.read(approvals.page, OPEN, agent=agent):
-            if row.kind == "apply":
+            elif row.status == "pending" and not self._builds_upon_the_same(row):
                 await self.moved(row)
+
+    def _builds_upon_the_same(self, row: Any) -> bool:  # noqa: ANN401 - a row of the store
+        return bool((row.build or {}).get("base") == self._hive.builder.base(row.agent))
 
     async def moved(self, row: Any) -> None:  # noqa: ANN401 - a row of the store
         """What was found out about it holds no more."""

@@ -93,7 +93,7 @@ class Lifecycle:
         """
         await declare(self._hive)
         hive = self._hive
-        await hive.approvals.look_for_orphans()
+        await hive.approvals.look_again()
         running = hive.runtime.running()
         everybody = list(hive.roster.agents.values())
         begin = [a for a in everybody if not a.tombstone and a.wanted != "stopped" and a.name not in running]

@@ -120,7 +120,7 @@ async def purge(hive: Hive, name: str) -> None:
     await hive.questions.purged(name)
     await hive.builder.purge(name)
     await hive.store.submit(agents.purge, Purge(name, reason, hive.clock()), purged)
-    await hive.approvals.look_for_orphans()
+    await hive.approvals.look_again()
     # Its own alone: to remove what another purge is filling fails for both.
     await beneath.wipe(aside)
 
