@@ -9,6 +9,7 @@ done, changed only after the commit, in callbacks that run whether or not the ca
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hyperhive.errors import HiveError
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from hyperhive.hive.outcomes import Consequences
     from hyperhive.store.store import Store
     from hyperhive.wire import Delivery, OutcomeKind
+
+_log = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -257,6 +260,10 @@ class Broker:
         if not taken and wait > 0 and not self._closed:
             taken = await box.park(wait, most, instance)
         deliveries = await self._bodies.deliveries(taken)
+        await self._until_marked(taken)
+        if not box.is_newest(number):
+            # A newer one came meanwhile, and has what this one was about to be given.
+            return [], len(box.inbox.waiting)
         return deliveries, len(box.inbox.waiting)
 
     async def _reclaim(self, box: Mailbox, holding: Sequence[int], instance: str | None) -> None:
@@ -274,12 +281,26 @@ class Broker:
         await self._outcomes.give_back(box, first, others, "the harness ended during the turn")
 
     def _handed_out(self, taken: list[Entry]) -> None:
-        unwritten = tuple(entry.id for entry in taken if not entry.hand_out_written)
-        if unwritten:
-            self._store.note(messages.mark_handed_out, unwritten)
+        unwritten = [entry for entry in taken if not entry.hand_out_written]
+        if unwritten and not self._closed:
+            marking = self._store.submit(messages.mark_handed_out, tuple(entry.id for entry in unwritten))
+            marking.add_done_callback(_not_marked)
+            for entry in unwritten:
+                entry.marking = marking
         for entry in taken:
             entry.hand_out_written = False
             self._tell("handed_out", entry)
+
+    @staticmethod
+    async def _until_marked(taken: list[Entry]) -> None:
+        """Nothing leaves before it is on disk that it was handed out: after a sudden end it comes again with its mark.
+
+        Where that cannot be written it leaves all the same: a full disk is no reason to do nothing.
+        """
+        for marking in {entry.marking for entry in taken if entry.marking is not None}:
+            await asyncio.wait({marking})
+        for entry in taken:
+            entry.marking = None
 
     # --- outcome
 
@@ -377,3 +398,8 @@ class Broker:
         if box is None:
             box = self._boxes[name] = Mailbox(self._clock, self._handed_out, self._tell)
         return box
+
+
+def _not_marked(marking: asyncio.Future[None]) -> None:
+    if not marking.cancelled() and (error := marking.exception()) is not None:
+        _log.warning("it could not be written that messages were handed out: %s", error)

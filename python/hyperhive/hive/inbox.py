@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Iterable
     from datetime import datetime
 
@@ -37,6 +38,8 @@ class Entry:
     holder: str | None = None
     #: The hand-out that follows was written together with the message.
     hand_out_written: bool = False
+    #: That it was handed out is on its way to the disk.
+    marking: asyncio.Future[None] | None = None
     #: An outcome is on its way to the disk.
     closing: bool = False
     #: It was read at the start of the hive: a harness may be at work on it, and has not said so yet.
