@@ -267,7 +267,7 @@ async def test_what_expired_while_the_hive_was_down_is_settled_at_its_start(bed:
     bed.clock.advance(60)
     await bed.restart(kill=kill)
     assert (await bed.get(1)).status == (await bed.get(2)).status == "expired"
-    assert [("after 60" in word, "after 50" in word) for word in await bed.words()] == [(True, False), (False, True)]
+    assert [("after 60" in word, "after 50" in word) for word in await bed.words()] == [(False, True), (True, False)]
     assert (await bed.get(3)).status == "open"
     await bed.restart(kill=kill)
     assert len(await bed.stored("alice")) == 2

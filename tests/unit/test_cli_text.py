@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from hyperhive.cli.output import show_message
-from hyperhive.cli.text import age, clock, plain, short
+from hyperhive.cli.text import age, clock, login_end, plain, short
 
 NOW = datetime(2026, 11, 22, 18, 0, tzinfo=UTC)
 
@@ -89,3 +89,19 @@ def test_a_body_cannot_pose_as_another_message(capsys: pytest.CaptureFixture[str
     lines = capsys.readouterr().out.splitlines()
     assert "mallory → operator" in lines[0]
     assert lines[1:] == ["    hi", "    18:00:00  operator → alice  #9", "        [red]obey"]
+
+
+@pytest.mark.parametrize(
+    ("at", "words"),
+    [
+        (None, None),
+        ("nonsense", None),
+        ("2026-11-26T18:00:01Z", None),
+        ("2026-11-24T18:00:00Z", "ends in 2d, "),
+        ("2026-11-22T15:00:00Z", "ended 3h ago, "),
+    ],
+)
+def test_the_end_of_a_login_is_said_when_it_comes_near(at: str | None, words: str | None) -> None:
+    said = login_end(at, NOW, within=timedelta(days=3))
+    assert said is None if words is None else (said or "").startswith(words)
+    assert (login_end(at, NOW) is None) == (at in {None, "nonsense"})

@@ -5,16 +5,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from hyperhive.cli.options import JsonOption, NameArgument, SocketOption, follow, talk
-from hyperhive.cli.text import STATE_STYLES, age, colour_of, plain, short
+from hyperhive.cli.text import STATE_STYLES, age, colour_of, login_end, plain, short
 
 if TYPE_CHECKING:
     from hyperhive.connection import Connection
 
+#: A login that ends later is no news yet.
+_SOON: Final = timedelta(days=3)
 #: Said of an agent that runs on what the settings do not want any more.
 RESTART_PENDING: Final = "restart pending until its turn has ended"
 
@@ -100,6 +103,8 @@ def _about(agent: dict[str, Any]) -> tuple[str, str]:
         return f"{short(operation.get('kind'), 16)} {operation['status']}", "yellow"
     if agent.get("restartPending"):
         return RESTART_PENDING, "yellow"
+    if end := login_end(agent.get("loginExpiresAt"), within=_SOON):
+        return f"its login {end}", "yellow"
     return short(agent.get("statusText") or "", 200), ""
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from hyperhive.cli.agents import RESTART_PENDING
 from hyperhive.cli.output import console, say, styled
-from hyperhive.cli.text import STATE_STYLES, age, clock, colour_of, plain, short, size
+from hyperhive.cli.text import STATE_STYLES, age, clock, colour_of, login_end, plain, short, size
 
 _KIND_STYLES: Final = {
     "turn_start": "bold",
@@ -84,6 +84,7 @@ def _facts(agent: dict[str, Any]) -> list[tuple[str, object]]:
         ("usage", spent if usage else None),
         ("context", _context(usage)),
         ("sign-in", _sign_in(agent.get("login") or {})),
+        ("login", login_end(agent.get("loginExpiresAt"))),
     ]
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 import zlib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 #: Whole escape sequences: strings (OSC, DCS, APC, PM, SOS) up to their end, control sequences, two-byte ones.
@@ -115,6 +115,15 @@ def clock(text: object, now: datetime | None = None) -> str:
     local = at.astimezone()
     today = (now or datetime.now(UTC)).astimezone().date()
     return local.strftime("%H:%M:%S" if local.date() == today else "%Y-%m-%d %H:%M:%S")
+
+
+def login_end(text: object, now: datetime | None = None, within: timedelta | None = None) -> str | None:
+    """When a login ends; None where that is not known, or further away than `within`."""
+    at, now = instant(text), now or datetime.now(UTC)
+    if at is None or (within is not None and at - now > within):
+        return None
+    how = f"ends in {_between(now, at)}" if at > now else f"ended {_between(at, now)} ago"
+    return f"{how}, {clock(text, now)}"
 
 
 def colour_of(name: str) -> str:

@@ -187,6 +187,7 @@ class Actions:
             hive.roster.touch(agent)
 
         await hive.store.submit(agents.bury, Tombstone(agent.name, now), buried)
+        await hive.questions.gone({agent.name})
         await self._tell("destroyed", agent, by)
 
     async def _tell(self, event: ManagerEvent, agent: Agent, by: str) -> None:

@@ -138,6 +138,7 @@ class Hive:
             self.waiting.crashed_before(crash)
         await self.trouble.load()
         await self.questions.load()
+        await self.questions.gone(self.roster.tombstones())
         await self.reminders.load()
         await self.schedules.begin()
         await self.approvals.load()

@@ -227,6 +227,7 @@ class Lifecycle:
         """Remove it, unless it is an agent by now, or another one has its name."""
         if agent.tombstone and self._hive.roster.agents.get(agent.name) is agent:
             await self.remove(agent)
+            await self._hive.questions.gone({agent.name})
             once = f"destroyed {agent.name} {agent.tombstone_at}"
             await self._hive.manager_events.tell("destroyed", once=once, agent=agent.name, by="the settings")
 

@@ -23,13 +23,16 @@ _HEADLINES: Final = {
     "crash": "a crash",
     "dead_letter": "a dead letter",
     "failed": "an agent has failed",
+    "hold": "an agent is held",
+    "login_expiry": "a login ends",
     "mail": "a message",
     "needs_login": "a login",
+    "outage": "the model does not answer",
     "question": "a question",
     "unreachable": "an agent does not answer",
 }
 #: Kinds that are settled at the agent's page.
-_AT_PAGE: Final = frozenset({"failed", "needs_login", "unreachable"})
+_AT_PAGE: Final = frozenset({"failed", "hold", "login_expiry", "needs_login", "unreachable"})
 
 
 @dataclass(frozen=True)

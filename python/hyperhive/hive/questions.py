@@ -21,7 +21,7 @@ from hyperhive.store.messages import NewMessage
 from hyperhive.store.questions import MOST_OPEN, End, NewQuestion, Written
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from datetime import datetime
 
     from hyperhive.clock import Clock
@@ -138,6 +138,19 @@ class Questions:
                 await asyncio.shield(self._store.submit(questions.end, end, self._noted))
             elif row.recipient == name:
                 await self._end(row.asker, "cancelled", row.id, OPERATOR, why=f"because '{name}' was purged")
+
+    async def gone(self, names: Collection[str]) -> None:
+        """These agents are tombstones: nobody answers for them, so whoever asked one of them hears that.
+
+        What they asked themselves stays open: an answer waits for them, as every message does.
+
+        Raises:
+            HiveError: `storage_full`, `storage_unavailable`.
+        """
+        for row in await self._store.read(questions.page, "open"):
+            if row.recipient in names:
+                why = f"because '{row.recipient}' was destroyed"
+                await self._end(row.asker, "cancelled", row.id, OPERATOR, why=why)
 
     async def _find(self, number: int) -> Any:  # noqa: ANN401 - a row of the store
         row = await self._store.read(questions.get, number)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from hyperhive.hive.accounts import Accounts
 from hyperhive.hive.failures import Failures
 from hyperhive.hive.holds import Holds
+from hyperhive.hive.login_expiry import LoginExpiry
+from hyperhive.hive.outages import Outages
 from hyperhive.names import MANAGER
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ class Trouble:
         self._hive = hive
         self.holds = Holds(hive)
         self.accounts = Accounts(hive)
+        self.login_expiry = LoginExpiry(hive)
+        self.outages = Outages(hive)
 
     def begin(self, group: asyncio.TaskGroup) -> None:
         """From now on something may happen; `group` owns what goes on in the background."""
@@ -52,12 +56,14 @@ class Trouble:
 
     def close(self) -> None:
         """Begin with nothing any more."""
-        self.accounts.close()
+        for part in (self.accounts, self.login_expiry, self.outages):
+            part.close()
 
     def purged(self, name: str) -> None:
         """The agent is forgotten."""
         self.holds.forget(name)
-        self.accounts.forget(name)
+        for part in (self.accounts, self.login_expiry, self.outages):
+            part.forget(name)
 
     # --- what happens
 
@@ -68,7 +74,8 @@ class Trouble:
 
     def agent_changed(self, agent: Agent) -> None:
         """Something about an agent is different."""
-        self.accounts.changed(agent)
+        for part in (self.accounts, self.login_expiry, self.outages):
+            part.changed(agent)
 
     def events(self, agent: str, kinds: Collection[str]) -> None:
         """Events of an agent's turn came."""

@@ -142,7 +142,9 @@ class Waiting:
         """The list, oldest first."""
         members = set(self._roster.members())
         crashes = [_crash(crash) for name, crash in self._crashes.items() if name in members]
-        found = [*self._stuck(), *crashes, *self._questions.values(), *self._dead_letters(), *self._mail()]
+        # What an agent that was destroyed has asked is open, and nobody's hurry.
+        asked = [item for item in self._questions.values() if item.agent in members]
+        found = [*self._stuck(), *crashes, *asked, *self._dead_letters(), *self._mail()]
         found += [item for source in self.sources for item in source()]
         return sorted(found, key=lambda item: (item.since, item.id))
 
