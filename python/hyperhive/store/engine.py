@@ -55,8 +55,9 @@ def _configure_sqlite(engine: Engine, *, write: bool) -> None:
         connection.isolation_level = None
         cursor = connection.cursor()
         if write:
-            # Of a file that is empty; one that is not is written anew by `migrate`. Before anything is written to it.
-            cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
+            # Before anything is in the file; one that is older is written anew by `migrate`. Later it is a write.
+            if cursor.execute("PRAGMA page_count").fetchone() == (0,):
+                cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
             cursor.execute("PRAGMA journal_mode=WAL")
             cursor.execute(f"PRAGMA journal_size_limit={_JOURNAL}")
         else:
