@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from harness_hive import StandInHive
 
 from hyperhive import wire
-from hyperhive.harness import processes
+from hyperhive.harness import processes, reporter
 from hyperhive.harness.control import Control
 from hyperhive.harness.launch import find_claude
 from hyperhive.harness.main import run
@@ -20,7 +21,7 @@ from hyperhive.harness.settings import Settings, Timings
 from hyperhive.testing.scripted_model import ScriptedModel
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
 QUICK = Timings(
     poll=2, backoff=(0.02, 0.1), tool_retries=(0.1, 0.2, 0.4), login_look=0.05, login_retry=0.3, rate_limit=0.4,
@@ -98,10 +99,25 @@ async def place(root: Path, *rules: dict[str, Any], otherwise: list[Any] | None 
         )
         hive = await stack.enter_async_context(StandInHive(root / "hive.sock", me))
         here = Place(root, hive, model)
-        try:
-            yield here
-        finally:
-            await here.stop()
+        with only_drawn_transitions():
+            try:
+                yield here
+            finally:
+                await here.stop()
+
+
+@contextmanager
+def only_drawn_transitions() -> Iterator[None]:
+    """Fail should a state follow another one that `docs/turn-loop.md` does not draw."""
+    logger, said = logging.getLogger(reporter.__name__), list[str]()
+    handler = logging.Handler(logging.ERROR)
+    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+    assert said == []
 
 
 def claude_children() -> list[processes.Running]:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from harness_hive import StandInHive
-from harness_place import QUICK
+from harness_place import QUICK, only_drawn_transitions
 
 from hyperhive import wire
 from hyperhive.clock import utc_now
@@ -52,11 +52,12 @@ async def harness(root: Path, part: Callable[[str], Answer], memory: Memory) -> 
                 make_session=lambda *_parts: FakeSession(part, memory),
             )
         )
-        try:
-            yield hive
-        finally:
-            control.stop(0)
-            await running
+        with only_drawn_transitions():
+            try:
+                yield hive
+            finally:
+                control.stop(0)
+                await running
 
 
 async def test_a_hundred_turns_and_the_conversation_never_overflows(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from hyperhive import wire
 from hyperhive.clock import utc_now
 from hyperhive.errors import HiveError
 from hyperhive.harness.hive import is_untaken, until_taken
+from hyperhive.harness.transitions import is_drawn
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -61,6 +62,9 @@ class Reporter:
     ) -> None:
         """Go to `state`; problem, time and the scope of a limit are those of the new state, or none."""
         same = state == self.state
+        if not is_drawn(self.state, state):
+            # Shown all the same: what is, is. The tests of the harness fail over it.
+            _log.error("the state goes from %s to %s, which the turn loop does not draw", self.state, state)
         about = {"problem": problem[:4000] if problem else None, "until": until, "limit_scope": scope}
         if not same or any(self._known.get(key) != value for key, value in about.items()):
             self.tell(state=state, since=self._known["since"] if same else self._clock(), **about)
