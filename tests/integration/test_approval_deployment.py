@@ -1,0 +1,194 @@
+"""From the manager's bundle to what an agent runs on: real git, real approvals, real deployments, one daemon."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+import pytest
+from hive_bed import over, short_place
+from lifecycle_bed import DEADLINE, Change, Harness, Life, life
+from repo_bed import Proposed
+
+from hyperhive.hive.builder import BuildResult, NoBuilder
+from hyperhive.hive.deployment import Deployment
+from hyperhive.hive.repos import Repos
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+_OLD = Path("/nix/store/old")
+
+
+class StoreBuilder(NoBuilder):
+    """Builds a system of the name that stands in `agent.nix`; `broken` does not build."""
+
+    builds = True
+
+    def __init__(self) -> None:
+        self.roots: dict[int, str] = {}
+        self.upon: str | None = "nixpkgs"
+
+    async def build(self, agent: str, approval_id: int, source: Path) -> BuildResult:  # noqa: ARG002
+        content = (source / "agent.nix").read_text().strip()
+        if content == "broken":
+            return BuildResult(ok=False, log="error: undefined variable 'broken'", reason="undefined variable 'broken'")
+        self.roots[approval_id] = content
+        return BuildResult(ok=True, log="built", system=Path("/nix/store", content), size_bytes=7, base=self.upon)
+
+    async def forget(self, agent: str, approval_id: int) -> None:  # noqa: ARG002
+        self.roots.pop(approval_id, None)
+
+    def base(self, agent: str) -> str | None:  # noqa: ARG002
+        return self.upon
+
+
+class Site:
+    """A daemon with a manager who proposes, and an operator."""
+
+    def __init__(self, hive: Life, manager: Harness, builder: StoreBuilder, repository: Proposed) -> None:
+        self.hive, self.manager, self.builder, self.repository = hive, manager, builder, repository
+
+    async def propose(self, content: str) -> dict[str, Any]:
+        """Commit a configuration and ask for it; once it is built, its approval."""
+        commit = self.repository.commit({"agent.nix": content})
+        bundle = self.repository.bundle(commit).read_bytes()
+        async with over(self.hive.agent_socket("manager")) as client:
+            query = {"agent": "alice", "commit": commit[:12], "description": content}
+            answer = await client.post("/v1/config-proposals", params=query, content=bundle)
+        assert answer.status_code == 201, answer.text
+        number: int = answer.json()["id"]
+        await self.until(number, "pending", "failed")
+        return await self.get(number)
+
+    async def get(self, number: int) -> dict[str, Any]:
+        row: dict[str, Any] = await self.hive.operator.ask("GET", f"/api/approvals/{number}")
+        return row
+
+    async def approve(self, row: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
+        return await self.hive.operator.ask("POST", f"/api/approvals/{row['id']}/approve", {"commit": row["commit"]})
+
+    async def until(self, number: int, *statuses: str) -> dict[str, Any]:
+        def wanted(change: Change) -> bool:
+            data = change["data"]
+            return change["type"] == "approval" and data["id"] == number and data["status"] in statuses
+
+        _, change = await self.hive.watch.since(0, wanted)
+        row: dict[str, Any] = change["data"]
+        return row
+
+    async def told(self) -> dict[str, Any]:
+        """The next thing that the manager is told of an approval."""
+        async with asyncio.timeout(DEADLINE):
+            while True:
+                body = {"max": 1, "waitSeconds": 10, "instance": self.manager.instance}
+                for message in (await self.manager.ask("/v1/recv", body))["deliveries"]:
+                    await self.manager.outcome(message["id"])
+                    if message["body"].startswith("{"):
+                        event: dict[str, Any] = json.loads(message["body"])
+                        if event["event"] == "approval_resolved":
+                            return event
+
+    def system(self) -> str:
+        """What alice was started on last."""
+        plan = next(plan for plan in reversed(self.hive.runtime.started) if plan.name == "alice")
+        assert plan.container is not None
+        assert plan.container.system is not None
+        return plan.container.system.name
+
+    def main(self) -> str:
+        self.repository.git("fetch", "--quiet", "--tags", "origin")
+        return self.repository.git("show", "origin/main:agent.nix")
+
+    def tags(self) -> set[str]:
+        return set(self.repository.git("tag", "--list").splitlines())
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    with short_place() as made:
+        yield made
+
+
+@pytest.fixture
+async def site(place: Path) -> AsyncIterator[Site]:
+    provided, real = asyncio.Event(), Repos.provide
+
+    async def provide(repos: Repos, agent: str, *arguments: Any) -> None:  # noqa: ANN401 - passed on
+        await real(repos, agent, *arguments)
+        if agent == "alice":
+            provided.set()
+
+    builder = StoreBuilder()
+    with contextlib.ExitStack() as stack:
+        daemon = "hyperhive.hive.daemon"
+        stack.enter_context(mock.patch.object(Repos, "provide", provide))
+        stack.enter_context(mock.patch(f"{daemon}.select_builder", return_value=builder))
+        stack.enter_context(mock.patch(f"{daemon}.Deployment", functools.partial(Deployment, patience=0.5)))
+        systems = {"default": str(_OLD)}
+        async with life(place, {"alice": {}}, manager={"enable": True}, systems=systems) as hive:
+            async with asyncio.timeout(DEADLINE):
+                await provided.wait()
+            repository = Proposed(place / "proposed", place / "state" / "applied" / "alice.git")
+            await hive.up("alice")
+            yield Site(hive, await hive.up("manager"), builder, repository)
+
+
+async def test_the_very_system_that_was_shown_is_put_in(site: Site) -> None:
+    row = await site.propose("vim")
+    assert (row["status"], row["build"]["status"], row["build"]["system"]) == ("pending", "ok", "/nix/store/vim")
+    assert row["build"]["sizeBytes"] == 7
+    assert "+vim" in row["diff"]
+    assert [file["path"] for file in row["files"]] == ["agent.nix"]
+    assert (await site.hive.waiting("approval"))[0]["ref"] == row["id"]
+    await site.approve(row)
+    await site.hive.watch.operation("alice", "deploy", "done")
+    assert site.system() == "vim"
+    assert (await site.get(row["id"]))["status"] == "deploying", "nobody knows yet whether it works"
+    await site.hive.up("alice", "second")
+    assert (await site.told())["status"] == "deployed"
+    assert site.main() == "vim"
+    number = row["id"]
+    assert site.tags() == {f"{kind}/{number}" for kind in ("proposal", "building", "approved", "deployed")}
+
+
+async def test_a_system_whose_harness_does_not_connect_is_taken_back_and_the_manager_reads_why(site: Site) -> None:
+    row = await site.propose("mute")
+    await site.approve(row)
+    event = await site.told()
+    assert (event["id"], event["status"]) == (row["id"], "failed")
+    assert "has not connected within 0.5 s" in event["reason"]
+    assert (site.system(), site.builder.roots) == ("old", {})
+    assert site.main() != "mute"
+    assert f"failed/{row['id']}" in site.tags()
+    assert (await site.get(row["id"]))["decidedBy"] == "operator"
+
+
+async def test_what_does_not_build_is_not_asked_about(site: Site) -> None:
+    row = await site.propose("broken")
+    assert (row["status"], row["build"]["status"]) == ("failed", "failed")
+    event = await site.told()
+    assert (event["status"], event["reason"]) == ("failed", "it does not build: undefined variable 'broken'")
+    assert not await site.hive.waiting("approval")
+    assert site.system() == "old"
+
+
+async def test_what_was_asked_before_another_one_was_put_in_is_built_anew(site: Site) -> None:
+    first, second = await site.propose("vim"), await site.propose("emacs")
+    await site.approve(first)
+    await site.hive.watch.operation("alice", "deploy", "done")
+    await site.hive.up("alice", "second")
+    await site.until(first["id"], "deployed")
+    await site.until(second["id"], "building")
+    async with asyncio.timeout(DEADLINE):
+        while (row := await site.get(second["id"]))["status"] != "pending":
+            await site.hive.settled()
+    assert (row["stale"], row["base"]) == (True, first["commit"])
+    assert "-vim" in row["diff"]
+    assert "+emacs" in row["diff"]
+    assert row["note"] is None, "it was made on top of the first one"
