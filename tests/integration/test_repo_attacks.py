@@ -22,6 +22,7 @@ import pytest
 from repo_bed import AGENT, Proposed, make_repos
 
 from hyperhive.errors import HiveError
+from hyperhive.hive import differences
 from hyperhive.hive import git as git_module
 from hyperhive.hive.git import git, program
 from hyperhive.wire import PROPOSAL
@@ -490,6 +491,34 @@ async def test_a_long_difference_is_cut_and_its_files_are_all_named(repos: Repos
         ("bin", None),
         ("z.nix", 4),
     ]
+
+
+async def test_files_that_take_for_ever_to_compare_are_named_and_nothing_waits(
+    repos: Repos, proposed: Proposed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = random.Random(1)  # noqa: S311 - no secret
+    commit = ""
+    for _ in range(2):
+        words = "".join(f"{numbers.randrange(100)}\n" for _ in range(150_000))
+        commit = proposed.commit({"large": words, **{f"f{n}": words[n:] for n in range(20)}, "agent.nix": NIX})
+        await repos.pin(AGENT, numbers.randrange(100), commit, proposed.bundle(commit))
+    before = proposed.git("rev-parse", "HEAD~1")
+    monkeypatch.setattr(differences, "_SECONDS", 1.0)
+    async with asyncio.timeout(15):
+        diff = await repos.diff(AGENT, before, commit)
+    assert diff.truncated
+    assert "Nothing of it is shown" in diff.text
+    assert {change.path for change in diff.files} == {"large", *(f"f{n}" for n in range(20))}
+
+
+async def test_a_file_that_is_too_long_to_read_is_named(repos: Repos, proposed: Proposed) -> None:
+    base = await repos.main(AGENT)
+    commit = proposed.commit({"a": "a line\n" * 100_000, "agent.nix": NIX})
+    await repos.pin(AGENT, 1, commit, proposed.bundle(commit))
+    diff = await repos.diff(AGENT, base, commit)
+    assert "Binary files /dev/null and b/a differ" in diff.text
+    assert "+  environment.systemPackages" in diff.text
+    assert [(change.path, change.added) for change in diff.files] == [("a", None), ("agent.nix", 1)]
 
 
 # --- crashes and many at once

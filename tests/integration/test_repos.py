@@ -50,7 +50,19 @@ async def test_all_agents_at_once_get_a_repository_each(made: tuple[Repos, Layou
     repos, layout = made
     hashes = await asyncio.gather(*(repos.ensure(name) for name in ("a", "b", "c", "a", "b", "c")))
     assert len(set(hashes)) == 1
-    assert sorted(path.name for path in layout.applied_root.iterdir()) == [".template", "a.git", "b.git", "c.git"]
+    made = sorted(path.name for path in layout.applied_root.iterdir())
+    assert [name for name in made if not name.startswith(".template.")] == ["a.git", "b.git", "c.git"]
+    assert len(made) == 4
+
+
+async def test_what_was_left_half_made_is_swept(made: tuple[Repos, Layout]) -> None:
+    repos, layout = made
+    await repos.ensure(AGENT)
+    kept = {path.name for path in layout.applied_root.iterdir()}
+    for name in (".making.x", ".template.0123"):
+        (layout.applied_root / name / "objects").mkdir(parents=True)
+    repos.sweep()
+    assert {path.name for path in layout.applied_root.iterdir()} == kept
 
 
 async def test_a_proposal_is_pinned_compared_tagged_and_becomes_what_runs(repos: Repos, proposed: Proposed) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from hyperhive.config_file import parse_settings
 from hyperhive.errors import HiveError
-from hyperhive.runtime.base import AgentPlan
+from hyperhive.runtime.base import AgentPlan, Repositories
 from hyperhive.runtime.container import Bind, Container, ContainerLimits, container_of
 from hyperhive.runtime.container_conf import conf_text, drop_in_text, nspawn_flags
 from hyperhive.runtime.units import Unit, agent_of, parse_units
@@ -53,6 +53,16 @@ EXTRA_NSPAWN_FLAGS="--bind-ro=/run/hyperhive/agents/alice:/run/hive:idmap \
 --drop-capability=CAP_MKNOD,CAP_NET_RAW,CAP_SYS_PTRACE --setenv=SYSTEMD_DEFAULT_MOUNT_RATE_LIMIT_BURST=200"
 """
     )
+
+
+def test_the_manager_has_the_repositories_in_one_bind_each() -> None:
+    state = Path("/var/lib/hyperhive")
+    plan = replace(PLAN, name="manager", repositories=Repositories(state / "proposed", state / "applied"))
+    more = [flag for flag in nspawn_flags(plan) if flag not in nspawn_flags(PLAN)]
+    assert more == [
+        "--bind=/var/lib/hyperhive/proposed:/agents:idmap",
+        "--bind-ro=/var/lib/hyperhive/applied:/applied:idmap",
+    ]
 
 
 def test_the_drop_in_is_exactly_this() -> None:

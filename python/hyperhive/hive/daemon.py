@@ -158,6 +158,7 @@ async def _serve(  # noqa: PLR0913 - what `run` was given
             warnings=list(runtime.warnings),
             limits=limits,
         )
+        await asyncio.to_thread(hive.repos.sweep)
         app = _complete(hive, group)
         background = [
             group.create_task(keep_tidy(hive), name="retention"),

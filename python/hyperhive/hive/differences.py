@@ -6,7 +6,6 @@ seen at all, are spelled out; names with odd characters are quoted; no attribute
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -15,11 +14,20 @@ from hyperhive.hive.git import git
 from hyperhive.hive.trees import visible, visible_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Iterator
     from pathlib import Path
+
+    from hyperhive.hive.git import Answer
 
 #: Bytes of a difference.
 MAX_DIFF: Final = 256 * 1024
+#: Seconds for a comparison line by line: the worst that can be made up of 16 MiB takes minutes.
+_SECONDS: Final = 8.0
+#: A file above it is named and not compared, as if it were no text.
+_CONFIG: Final = {"core.bigFileThreshold": "512k"}
+_TOO_LONG: Final = "These commits differ too much to be compared line by line. Nothing of it is shown here.\n"
+#: Bytes of the list of changes: two names and a line of numbers for each file of two commits.
+_NAMES: Final = 8 * 1024 * 1024
 _PLAIN: Final = ("--no-ext-diff", "--no-textconv", "--no-color", "--find-renames", "-l200", "--no-commit-id")
 
 
@@ -33,7 +41,7 @@ class Change:
         old_path: where it was, if that is another place.
         old_mode: as git writes it, `000000` where it was not there.
         new_mode: the same for now.
-        added: lines; None for what is no text.
+        added: lines; None for what is no text, or too long to be compared.
         removed: the same.
     """
 
@@ -67,15 +75,26 @@ async def difference(repository: Path, base: str, commit: str) -> Diff:
     """What `commit` changes of `base`.
 
     Raises:
-        HiveError: one of them is not there, or it takes too long.
+        HiveError: one of them is not there.
     """
-    names, patch, ancestor = await asyncio.gather(
-        git(repository, "diff-tree", "-r", "-z", *_PLAIN, "--raw", "--numstat", base, commit),
-        git(repository, "diff-tree", "-r", *_PLAIN, "--patch", base, commit, most=MAX_DIFF),
-        git(repository, "merge-base", "--is-ancestor", base, commit, check=False),
-    )
+    ancestor = await git(repository, "merge-base", "--is-ancestor", base, commit, check=False)
+    follows = ancestor.code == 0
+
+    def compared(*how: str, most: int) -> Awaitable[Answer]:
+        return git(
+            repository, "diff-tree", "-r", *_PLAIN, *how, base, commit, most=most, seconds=_SECONDS, config=_CONFIG
+        )
+
+    try:
+        names = await compared("-z", "--raw", "--numstat", most=_NAMES)
+        patch = await compared("--patch", most=MAX_DIFF)
+    except HiveError as error:
+        if not error.data.get("late"):
+            raise
+        listed = await compared("-z", "--raw", "--no-renames", most=_NAMES)
+        return Diff(_TOO_LONG, truncated=True, files=tuple(_changes(listed.out)), follows=follows)
     text, truncated = bounded(patch.out, cut=patch.cut)
-    return Diff(text, truncated or names.cut, tuple(_changes(names.out)), ancestor.code == 0)
+    return Diff(text, truncated, tuple(_changes(names.out)), follows)
 
 
 def bounded(patch: bytes, *, cut: bool) -> tuple[str, bool]:
@@ -89,7 +108,7 @@ def bounded(patch: bytes, *, cut: bool) -> tuple[str, bool]:
 
 
 def _changes(listing: bytes) -> Iterator[Change]:
-    """Read `--raw --numstat -z`: first all raw entries, then all counts, in the same order."""
+    """Read `--raw --numstat -z`: first all raw entries, then all counts, in the same order; or no counts at all."""
     fields = iter(listing.decode("utf-8", "backslashreplace").split("\0"))
     raw: list[tuple[str, str, str, str, str | None]] = []
     counts: list[tuple[int | None, int | None]] = []
@@ -106,6 +125,7 @@ def _changes(listing: bytes) -> Iterator[Change]:
                 # Of a renamed file both names follow.
                 next(fields)
                 next(fields)
+    counts = counts or [(None, None)] * len(raw)
     if len(raw) != len(counts):
         raise HiveError("operation_failed", "git's list of changes is not understood", "See the daemon's log")
     for (status, path, old_mode, new_mode, before), (added_, removed_) in zip(raw, counts, strict=True):

@@ -6,6 +6,7 @@ than half a repository: a copy gets its name when it is whole.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -16,6 +17,9 @@ from hyperhive.hive.git import git
 
 #: The module that every agent's configuration begins with.
 ENTRY: Final = "agent.nix"
+#: How names begin of what is no agent's repository, whole or not.
+TEMPLATE: Final = ".template."
+MAKING: Final = ".making."
 _AGENT_NIX: Final = b"""\
 # What this agent's system has beside what every agent has. The manager proposes changes of it, the operator decides.
 { pkgs, ... }:
@@ -27,6 +31,12 @@ _AGENT_NIX: Final = b"""\
 _ATTRIBUTES: Final = b"* !diff !text !eol !filter !ident !merge !working-tree-encoding !export-subst !export-ignore\n"
 #: The manager reads it from inside its container, with whatever umask the daemon runs.
 _CONFIG: Final = {"core.sharedRepository": "0644", "core.logAllRefUpdates": "always", "gc.auto": "0"}
+
+
+def template_name() -> str:
+    """The name under which the template is kept; another one as soon as it would be made otherwise."""
+    made_of = repr((_AGENT_NIX, _ATTRIBUTES, sorted(_CONFIG.items()))).encode()
+    return f"{TEMPLATE}{hashlib.sha256(made_of).hexdigest()[:12]}"
 
 
 async def make_template(into: Path) -> None:
@@ -52,7 +62,7 @@ async def make_template(into: Path) -> None:
 
 def copy_template(template: Path, repository: Path) -> None:
     """Make `repository` a copy of the template, all of it or nothing."""
-    made = Path(tempfile.mkdtemp(prefix=f".{repository.name}.", dir=repository.parent))
+    made = Path(tempfile.mkdtemp(prefix=MAKING, dir=repository.parent))
     try:
         shutil.copytree(template, made, dirs_exist_ok=True)
         made.chmod(0o755)

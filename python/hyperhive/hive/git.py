@@ -98,9 +98,10 @@ class Answer:
         return lines[-1] if lines else f"git ended with {self.code}"
 
 
-def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+def environment(more: Mapping[str, str] | None = None, config: Mapping[str, str] | None = None) -> dict[str, str]:
     """The whole environment of a run: nothing of the daemon's own but where programs are."""
     name, mail = _WHO
+    settings = {**_CONFIG, **(config or {})}
     fixed = {
         "PATH": os.environ.get("PATH", os.defpath),
         "HOME": "/nonexistent",
@@ -125,9 +126,9 @@ def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
         "GIT_AUTHOR_EMAIL": mail,
         "GIT_COMMITTER_NAME": name,
         "GIT_COMMITTER_EMAIL": mail,
-        "GIT_CONFIG_COUNT": str(len(_CONFIG)),
+        "GIT_CONFIG_COUNT": str(len(settings)),
     }
-    for number, (key, value) in enumerate(_CONFIG.items()):
+    for number, (key, value) in enumerate(settings.items()):
         fixed[f"GIT_CONFIG_KEY_{number}"] = key
         fixed[f"GIT_CONFIG_VALUE_{number}"] = value
     return {**fixed, **(more or {})}
@@ -153,6 +154,7 @@ async def git(  # noqa: PLR0913 - all but the first by name
     most: int = _ANSWER,
     seconds: float = _SECONDS,
     variables: Mapping[str, str] | None = None,
+    config: Mapping[str, str] | None = None,
     check: bool = True,
 ) -> Answer:
     """Run git on a bare repository of the hive, to its end.
@@ -164,30 +166,34 @@ async def git(  # noqa: PLR0913 - all but the first by name
         most: bytes of its answer that are wanted; with more, it is ended.
         seconds: how long it may take.
         variables: more environment.
+        config: more settings of git.
         check: whether a failure is an error.
 
     Raises:
-        HiveError: `operation_failed` with git's words, or because it took too long; `runtime_unavailable` without git.
+        HiveError: `operation_failed` with git's words, or, with `late` in its data, because it took too long;
+            `runtime_unavailable` without git.
     """
-    process = await _start(repository, arguments, given, variables)
+    process = await _start(repository, arguments, given, environment(variables, config))
+    talk = asyncio.create_task(_talk(process, given if isinstance(given, bytes) else None, most))
     try:
         async with asyncio.timeout(seconds):
-            answer = await _talk(process, given if isinstance(given, bytes) else None, most)
+            answer = await asyncio.shield(talk)
     except TimeoutError:
         what = f"git {arguments[0]} did not end within {seconds:g} s"
-        raise HiveError("operation_failed", what, "Ask for less at a time: fewer and smaller files") from None
+        hint = "Ask for less at a time: fewer and smaller files"
+        raise HiveError("operation_failed", what, hint, late=True) from None
     finally:
         _end(process)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_LAST_WORDS):
-                await asyncio.shield(process.wait())
+        # It reads on to the end: with more output than asyncio buffers, that of the process would never be seen.
+        await asyncio.shield(asyncio.wait({talk}, timeout=_LAST_WORDS))
+        talk.cancel()
     if check and not answer.ok:
         raise HiveError("operation_failed", f"git {arguments[0]} failed: {answer.why}", "See the daemon's log")
     return answer
 
 
 async def _start(
-    repository: Path, arguments: tuple[str, ...], given: bytes | int | None, variables: Mapping[str, str] | None
+    repository: Path, arguments: tuple[str, ...], given: bytes | int | None, around: Mapping[str, str]
 ) -> asyncio.subprocess.Process:
     stdin = asyncio.subprocess.PIPE if isinstance(given, bytes) else asyncio.subprocess.DEVNULL
     try:
@@ -201,7 +207,7 @@ async def _start(
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             cwd="/",
-            env=environment(variables),
+            env=around,
             start_new_session=True,
         )
     except OSError as error:
@@ -219,9 +225,7 @@ async def _talk(process: asyncio.subprocess.Process, given: bytes | None, most: 
     words = asyncio.create_task(_last(process.stderr))
     feeding = asyncio.create_task(_feed(process.stdin, given))
     try:
-        out, cut = await _first(process.stdout, most)
-        if cut:
-            _end(process)
+        out, cut = await _first(process, most)
         code = await process.wait()
         await asyncio.wait({words}, timeout=_LAST_WORDS)
         return Answer(code, out, words.result() if words.done() else "", cut)
@@ -239,11 +243,15 @@ async def _feed(stream: asyncio.StreamWriter | None, given: bytes | None) -> Non
     stream.close()
 
 
-async def _first(stream: asyncio.StreamReader | None, most: int) -> tuple[bytes, bool]:
-    read = bytearray()
-    while stream is not None and len(read) <= most and (chunk := await stream.read(_CHUNK)):
-        read += chunk
-    return bytes(read[:most]), len(read) > most
+async def _first(process: asyncio.subprocess.Process, most: int) -> tuple[bytes, bool]:
+    """What it prints, at most `most` bytes, and whether there was more; it is ended then."""
+    read, cut = bytearray(), False
+    while process.stdout is not None and (chunk := await process.stdout.read(_CHUNK)):
+        read += chunk[: most - len(read) + 1]
+        if len(read) > most and not cut:
+            cut = True
+            _end(process)
+    return bytes(read[:most]), cut
 
 
 async def _last(stream: asyncio.StreamReader | None) -> str:

@@ -21,7 +21,7 @@ from hyperhive.errors import HiveError
 from hyperhive.hive import incoming
 from hyperhive.hive.contents import read_files, write_files
 from hyperhive.hive.differences import Diff, difference
-from hyperhive.hive.first_commit import copy_template, make_template
+from hyperhive.hive.first_commit import MAKING, TEMPLATE, copy_template, make_template, template_name
 from hyperhive.hive.git import git
 from hyperhive.hive.trees import check_entries
 from hyperhive.names import parse_agent_name
@@ -67,6 +67,12 @@ class Repos:
         self._layout = layout
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._template_lock = asyncio.Lock()
+
+    def sweep(self) -> None:
+        """Remove what a daemon that was killed left half made, and templates of earlier releases; before all else."""
+        for path in self._layout.applied_root.glob(".*"):
+            if path.name.startswith((MAKING, TEMPLATE)) and path.name != template_name():
+                shutil.rmtree(path, ignore_errors=True)
 
     async def ensure(self, agent: str) -> str:
         """Make the agent's repository unless it is there; what `main` is.
@@ -181,10 +187,10 @@ class Repos:
 
     async def _template(self) -> Path:
         """The repository that new ones are copies of; made once, and anew where its making was interrupted."""
-        template = self._layout.applied_root / ".template"
+        template = self._layout.applied_root / template_name()
         async with self._template_lock:
             if not template.is_dir():
-                making = Path(tempfile.mkdtemp(prefix=".making.", dir=template.parent))
+                making = Path(tempfile.mkdtemp(prefix=MAKING, dir=template.parent))
                 try:
                     await make_template(making)
                     making.rename(template)  # noqa: ASYNC240 - one question to the kernel
