@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
 from unittest import mock
 
 import pytest
@@ -13,12 +14,12 @@ from hive_bed import short_place
 from lifecycle_bed import DEADLINE, Harness, Life, fake_runtime, life, refusal
 
 from hyperhive.errors import HiveError
+from hyperhive.hive.manager_events import ManagerEvent
 from hyperhive.web.api.agent import agent_app
 from hyperhive.web.api.caller import manager_alone
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
-    from pathlib import Path
 
 _TWO: dict[str, Any] = {"alice": {}, "bob": {}}
 _MANAGER: dict[str, Any] = {"manager": {"enable": True, "model": "opus", "prompt": "Keep it small."}}
@@ -122,6 +123,20 @@ async def test_it_does_nothing_to_itself(hive: Life, action: str) -> None:
     manager = await hive.up("manager")
     assert await refusal(manager.ask(f"/v1/agents/manager/{action}", {})) == "not_allowed"
     assert hive.runtime.stopped == []
+
+
+async def test_it_proposes_no_change_of_itself(hive: Life) -> None:
+    manager = await hive.up("manager")
+    path = "/v1/config-proposals?agent=manager&commit=0123456789"
+    assert await refusal(manager.client.ask("POST", path, {})) == "not_allowed"
+
+
+async def test_its_words_stand_in_the_documentation() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "manager.md").read_text(encoding="utf-8")
+    assert [event for event in get_args(ManagerEvent) if f"`{event}`" not in text] == []
+    assert [
+        path for _, path in _manager_routes() if path.replace("{name}", "{n}").replace("{number}", "{id}") not in text
+    ] == []
 
 
 async def test_it_does_not_read_its_own_log(hive: Life) -> None:

@@ -69,6 +69,7 @@ def _facts(agent: dict[str, Any]) -> list[tuple[str, object]]:
     return [
         ("problem", agent.get("problem")),
         ("settings", RESTART_PENDING if agent.get("restartPending") else None),
+        ("is for", agent.get("description")),
         ("status", agent.get("statusText")),
         ("model", agent.get("model")),
         ("role", agent.get("role")),

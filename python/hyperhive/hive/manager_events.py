@@ -1,6 +1,6 @@
 """What the hive tells the manager: that something it should know of has happened, as one JSON message from `system`.
 
-The words are those of `docs/approvals.md`: each body is an object with `event`. Whoever reports an event goes on
+The words are those of `docs/manager.md`: each body is an object with `event`. Whoever reports an event goes on
 whether or not there is a manager, and whether or not it can be written to.
 """
 

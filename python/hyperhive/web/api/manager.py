@@ -59,14 +59,14 @@ def add_manager(app: FastAPI, hive: Hive) -> None:
     @app.post("/v1/agents/{name}/{action}", dependencies=ALONE)
     async def act(name: AgentName, action: Action) -> OperationAnswer:
         """Start, stop, restart or rebuild another agent; answered when it is done, or still goes on after 90 s."""
-        _refuse_itself(name)
+        refuse_itself(name)
         row = await hive.actions.do(name, action, MANAGER, _PATIENCE)
         return OperationAnswer(**row.model_dump(include=set(OperationAnswer.model_fields)))
 
     @app.get("/v1/agents/{name}/logs", dependencies=ALONE)
     async def logs(name: AgentName, lines: Annotated[int, Query(ge=1, le=MAX_LOG_LINES)] = 100) -> LogsAnswer:
         """What another agent's harness printed last, oldest first."""
-        _refuse_itself(name)
+        refuse_itself(name)
         return LogsAnswer(lines=await hive.journals.last(hive.lifecycle.find(name).name, lines))
 
 
@@ -83,7 +83,12 @@ def approval_answer(row: Any) -> ApprovalAnswer:  # noqa: ANN401 - a row of the 
     )
 
 
-def _refuse_itself(name: str) -> None:
+def refuse_itself(name: str) -> None:
+    """Refuse what the manager would do to itself.
+
+    Raises:
+        HiveError: `not_allowed`.
+    """
     if name == MANAGER:
         raise HiveError(
             "not_allowed", "the manager cannot do this to itself", "If it has to be, ask the operator for it"

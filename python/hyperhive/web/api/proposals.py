@@ -21,7 +21,7 @@ from starlette.requests import ClientDisconnect
 from hyperhive.errors import HiveError
 from hyperhive.hive.hive import Hive
 from hyperhive.web.api.caller import Caller
-from hyperhive.web.api.manager import ALONE, approval_answer
+from hyperhive.web.api.manager import ALONE, approval_answer, refuse_itself
 from hyperhive.wire import MAX_BUNDLE, ApprovalAnswer, ConfigProposal
 
 #: Seconds that the whole of a bundle may take to come in.
@@ -35,6 +35,7 @@ def add_proposals(app: FastAPI, hive: Hive) -> None:
     @app.post("/v1/config-proposals", status_code=201, dependencies=ALONE)
     async def propose(agent: Caller, about: Annotated[ConfigProposal, Query()], request: Request) -> ApprovalAnswer:
         """Ask for a commit of an agent's configuration, which the body brings, to be put in."""
+        refuse_itself(about.agent)
         async with one_at_a_time, _received(hive.layout.uploads, request) as bundle:
             row = await hive.approvals.request_apply(
                 agent.name, about.agent, about.commit, bundle, about.description, about.idempotency_key
