@@ -293,6 +293,7 @@ def create_app(hive: Hive, alone: str | None = None) -> Starlette:
         Route("/usage", api.usage),
         Route("/reminders", api.reminders),
         Route("/reminders/{id:int}", api.forget, methods=["DELETE"]),
+        Route("/agents/{name}", api.agent),
         Route("/agents/{name}/loose-ends", api.loose_ends),
         Route("/budget", api.budget, methods=["POST"]),
         Route("/agents/{name}/budget", api.budget, methods=["POST"]),
@@ -530,6 +531,9 @@ class _Api:
         return JSONResponse(
             {"timezone": "Europe/Berlin", "day": "2026-11-27", "usage": rows, "total": total, **hive.usage}
         )
+
+    async def agent(self, request: Request) -> Response:
+        return JSONResponse({**self._hive.agents[request.path_params["name"]], "stateBytes": 12_700_000})
 
     async def loose_ends(self, request: Request) -> Response:
         return JSONResponse({"ends": self._hive.open_ends.get(request.path_params["name"], []), "unread": 2})

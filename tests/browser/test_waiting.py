@@ -192,6 +192,7 @@ def test_what_an_agent_has_open_is_listed_and_a_reminder_cancelled(dashboard: Da
     ends = page.get_by_label("What alice has open")
     ends.get_by_text("Which one?").wait_for()
     ends.get_by_text("0 8 * * *").wait_for()
+    ends.get_by_text("2 unread · its directories take 12 MiB").wait_for()
     ends.get_by_role("button", name="Cancel").click()
     ends.get_by_role("button", name="Really cancel?").click()
     ends.get_by_text("look at the build again").wait_for(state="detached")

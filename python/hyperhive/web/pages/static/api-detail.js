@@ -15,6 +15,9 @@ export const getJournalStream = (agent, lines, signal) =>
 /** What an agent is configured by: `{files, note}`. */
 export const getConfig = (agent) => json("GET", `${of(agent)}config`);
 
+/** An agent's row with what is counted only when somebody asks, the size of its directories. */
+export const getAgent = (agent) => json("GET", of(agent).replace(/\/$/, ""));
+
 /** What an agent has open: `{ends, unread}`. */
 export const getOpenEnds = (agent) => json("GET", `${of(agent)}loose-ends`);
 

@@ -7,7 +7,7 @@ import { getPageUrl } from "./api-detail.js";
 import { ModelPicker } from "./model-picker.js";
 import { html, later, useState } from "./page.js";
 import { Servers } from "./servers.js";
-import { Inline, bytes } from "./text.js";
+import { Inline } from "./text.js";
 import { Age, Clock } from "./time.js";
 import { pageOf } from "./view.js";
 
@@ -90,7 +90,7 @@ const VIEWS = { open: "Open ends", journal: "Journal", config: "agent.nix" };
 
 export function Drawer({ agent, failure, session }) {
   const [views, setViews] = useState({});
-  const { name, statusText, problem, lastTurn, origin, operation, description, loginExpiresAt, stateBytes } = agent;
+  const { name, statusText, problem, lastTurn, origin, operation, description, loginExpiresAt } = agent;
   return html`<div class="drawer">
     ${description && html`<p class="muted"><${Inline} text=${description} /></p>`}
     ${statusText && html`<p><${Inline} text=${statusText} /></p>`}
@@ -108,7 +108,6 @@ export function Drawer({ agent, failure, session }) {
       <${LastTurn} turn=${lastTurn} />
       ${origin && html`<span><${Inline} text=${origin} /></span>`}
       ${loginExpiresAt && html`<span>login ends in <${Age} at=${loginExpiresAt} until=${true} /></span>`}
-      ${stateBytes > 0 && html`<span>${bytes(stateBytes)} of notes</span>`}
       ${operationOf(agent) && html`<span>${operation.kind} since <${Clock} at=${operation.startedAt} exact=${true} /></span>`}
     </p>
     <${Servers} servers=${agent.mcpServers} />

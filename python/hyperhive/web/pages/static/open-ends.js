@@ -1,10 +1,10 @@
 // What an agent has open: questions both ways, approvals it asked for, reminders and schedules; fetched when looked at.
 
 import { Button, Problem, SureButton, useAction } from "./actions.js";
-import { cancelReminder, getOpenEnds, getReminders } from "./api-detail.js";
+import { cancelReminder, getAgent, getOpenEnds, getReminders } from "./api-detail.js";
 import { Name } from "./names.js";
 import { html, useEffect, useState } from "./page.js";
-import { Inline } from "./text.js";
+import { Inline, bytes } from "./text.js";
 import { Age, Clock } from "./time.js";
 
 /** One thing: what it is, in its own words, and until when. */
@@ -26,8 +26,12 @@ export function OpenEnds({ name, session }) {
   const [run, pending, error, forget] = useAction();
   const [known, setKnown] = useState(null);
   const fetched = async () => {
-    const [{ ends, unread }, { schedules }] = await Promise.all([getOpenEnds(name), getReminders({ agent: name, limit: 1 })]);
-    setKnown({ ends, unread, schedules: schedules ?? [] });
+    const [{ ends, unread }, { schedules }, { stateBytes }] = await Promise.all([
+      getOpenEnds(name),
+      getReminders({ agent: name, limit: 1 }),
+      getAgent(name),
+    ]);
+    setKnown({ ends, unread, schedules: schedules ?? [], stateBytes });
   };
   const look = () => run("look", () => session.do(fetched));
   const cancel = (id) => run(`cancel ${id}`, () => session.do(async () => (await cancelReminder(id), await fetched())));
@@ -37,7 +41,7 @@ export function OpenEnds({ name, session }) {
   const nothing = known && known.ends.length + known.schedules.length === 0;
   return html`<section class="viewer" aria-label=${`What ${name} has open`}>
     <div class="viewer-head small">
-      <span class="muted">${known ? `${known.unread} unread` : "Loading…"}</span>
+      <span class="muted">${known ? `${known.unread} unread${known.stateBytes > 0 ? ` · its directories take ${bytes(known.stateBytes)}` : ""}` : "Loading…"}</span>
       <${Button} class="quiet" off=${pending} onPress=${look}>Look again<//>
     </div>
     ${nothing && html`<p class="muted nothing">Nothing else is open.</p>`}
