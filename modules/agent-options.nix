@@ -104,6 +104,8 @@ in
 
     limits = hiveTypes.limits { };
 
+    budget = hiveTypes.budget "the agent, instead of what {option}`defaults.budget` says,";
+
     schedules = mkOption {
       type = types.attrsOf (types.submodule (import ./schedule-options.nix { inherit lib hiveTypes; }));
       default = { };

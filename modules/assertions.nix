@@ -101,6 +101,7 @@ let
       all = path: found: concatLists (mapAttrsToList (name: check "${path}.${name}") found);
     in
     check "dashboard.operatorTokenFile" (cfg.settings.dashboard.operatorTokenFile or null)
+    ++ check "metrics.tokenFile" (cfg.settings.metrics.tokenFile or null)
     ++ check "notifications.urlFile" (cfg.settings.notifications.urlFile or null)
     ++ all "defaults.credentials" (cfg.settings.defaults.credentials or { })
     ++ concatLists (
@@ -257,6 +258,17 @@ let
         optional (nix.sandbox != true)
           "${path}: `nix.settings.sandbox` is not true: what the manager proposes would be built with the host in sight. Set it, or have no manager."
     );
+  # Not wrong, but never reached.
+  overHive =
+    path: budget:
+    concatMap (
+      kind:
+      optional
+        (budget.${kind} != null && cfg.budgets.${kind} != null && budget.${kind} > cfg.budgets.${kind})
+        "${at "${path}.${kind}"} is ${toString budget.${kind}}, more than the whole hive may use in a day: ${
+          at "budgets.${kind}"
+        } is ${toString cfg.budgets.${kind}}."
+    ) (attrNames cfg.budgets);
 
   tokens = [
     "ANTHROPIC_API_KEY"
@@ -298,6 +310,9 @@ in
       undeclaredRecipients
       ++ openSecrets "defaults" cfg.defaults.environment
       ++ forAgents (name: agent: openSecrets "agents.${name}" agent.environment)
+      ++ overHive "defaults.budget" cfg.defaults.budget
+      ++ overHive "manager.budget" cfg.manager.budget
+      ++ forAgents (name: agent: overHive "agents.${name}.budget" agent.budget)
       ++
         optional (cfg.database.url != null && builtins.match "[^:]+://[^/@]*:[^/@]+@.*" cfg.database.url != null)
           "${at "database.url"} has a password, and stands in the Nix store, which everybody can read; use a Unix socket with peer authentication.";

@@ -102,6 +102,15 @@ in
       };
     };
 
+    metrics.tokenFile = orNull types.externalPath {
+      example = "/run/keys/hyperhive-metrics";
+      description = ''
+        File with the token of a monitor, at least 32 characters: it opens `/metrics` of the dashboard's port and
+        nothing else. Without one, a token is made at the first start, in `metrics-token` in {option}`stateDir`. A
+        change restarts the daemon.
+      '';
+    };
+
     notifications = {
       urlFile = orNull types.externalPath {
         example = "/run/keys/hyperhive-ntfy";
@@ -137,6 +146,8 @@ in
         example = "Spawn an agent only where two would otherwise wait for each other.";
         description = "What the manager is told beside its role.";
       };
+
+      budget = hiveTypes.budget "the manager, instead of what {option}`defaults.budget` says,";
     };
 
     builder = {
@@ -156,6 +167,7 @@ in
         description = "How long building a proposal may take.";
       };
     };
+    budgets = hiveTypes.budget "the whole hive";
 
     defaults = {
       model = mkOption {
@@ -208,6 +220,8 @@ in
         cpuQuota = "200%";
         tasksMax = 512;
       };
+
+      budget = hiveTypes.budget "every agent that does not say otherwise";
     };
 
     agents = mkOption {

@@ -23,6 +23,7 @@ let
       credentials
       maxTurnMinutes
       limits
+      budget
       schedules
       autoStart
       mutable
@@ -46,7 +47,9 @@ let
       database
       dashboard
       operator
+      metrics
       notifications
+      budgets
       manager
       defaults
       ;

@@ -47,6 +47,30 @@ rec {
       // rest
     );
 
+  # `whose` is what the sentence about it begins with.
+  budget = whose: {
+    usd = orNull types.numbers.nonnegative {
+      example = 5;
+      description = ''
+        Dollars that ${whose} may use in a day, as Claude Code reckons them. A day begins at midnight in
+        {option}`timeZone`. Over it, messages wait until the day has ended or the operator has raised it for today.
+      '';
+    };
+
+    tokens = orNull types.ints.unsigned {
+      example = 2000000;
+      description = ''
+        Tokens that ${whose} may use in a day: sent, received and written to the cache, but not those read again from
+        the cache.
+      '';
+    };
+
+    turns = orNull types.ints.unsigned {
+      example = 200;
+      description = "Turns that ${whose} may have in a day.";
+    };
+  };
+
   # `defaults` are values for some of the three; the others have none.
   limits = defaults: {
     memoryMax = mkOption {

@@ -9,6 +9,7 @@
   fastapi,
   httptools,
   httpx,
+  prometheus-client,
   pydantic,
   pydantic-settings,
   rich,
@@ -47,6 +48,7 @@ buildPythonApplication {
     fastapi
     httptools
     httpx
+    prometheus-client
     pydantic
     pydantic-settings
     rich

@@ -98,6 +98,28 @@ class HiveClient:
         answer = await self._line.get("/api/audit", before=before, limit=limit)
         return shapes.AuditAnswer.model_validate(answer).audit
 
+    async def usage(self, *, days: int | None = None, agent: str | None = None) -> shapes.UsageAnswer:
+        """What was used by day, agent and model, newest day first; of one agent, or of all.
+
+        Args:
+            days: of so many days, today included.
+            agent: of this one alone.
+        """
+        return shapes.UsageAnswer.model_validate(await self._line.get("/api/usage", days=days, agent=agent))
+
+    async def set_budget(self, name: str | None = None, **today: float | None) -> shapes.BudgetRow | None:
+        """Allow an agent, or the hive, something else until midnight: `usd`, `tokens`, `turns`; None is as declared.
+
+        Returns:
+            How the budget stands now, None where there is none.
+        """
+        path = "/api/budget" if name is None else f"{_agent(name)}/budget"
+        return shapes.BudgetAnswer.model_validate(await self._line.post(path, {"today": today})).budget
+
+    async def metrics(self) -> str:
+        """The hive's figures in Prometheus' text format."""
+        return await self._line.text("/metrics")
+
     async def dashboard_url(self, name: str | None = None) -> str:
         """The address of the dashboard, or of one agent's page, with its token. Treat it like a password."""
         path = "/api/dashboard-url" if name is None else f"{_agent(name)}/page-url"

@@ -162,6 +162,12 @@ class Dashboard(Section):
     )
 
 
+class Metrics(Section):
+    """What a monitor may ask for."""
+
+    token_file: AbsolutePath | None = Field(None, description="file with the token of /metrics")
+
+
 class Operator(Section):
     """How agents should speak of the human."""
 
@@ -331,6 +337,7 @@ class HiveSettings(BaseSettings):
     database: Database = Field(default_factory=Database)
     dashboard: Dashboard = Field(default_factory=Dashboard)
     operator: Operator = Field(default_factory=Operator)
+    metrics: Metrics = Field(default_factory=Metrics)
     notifications: Notifications = Field(default_factory=Notifications)
     manager: Manager = Field(default_factory=Manager)
     approvals: Approvals = Field(default_factory=Approvals)

@@ -85,6 +85,20 @@ class Connection:
         """
         return await self._ask("GET", path, params=_given(query))
 
+    async def text(self, path: str) -> str:
+        """GET `path`, which answers with text.
+
+        Raises:
+            HiveError: what the hive answered, or `no_daemon`.
+        """
+        try:
+            response = await self._http.get(path)
+        except httpx.TransportError as error:
+            raise self._failure(error) from error
+        if not response.is_success:
+            self._read(response)
+        return response.text
+
     async def post(self, path: str, body: object = None) -> Json:
         """POST `body` as JSON.
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 #: Bytes that a Unix socket's path may have; and those of the longest one below the runtime directory.
 _SOCKET_PATH: Final = 107
 _BELOW_RUN: Final = len("/agents/") + 9 + len("/hive.sock")
-#: Characters of the shortest operator's token.
+#: Characters of the shortest token.
 _TOKEN: Final = 32
 
 
@@ -83,11 +83,17 @@ def _run_dir(settings: HiveSettings) -> Iterator[Finding]:
 
 
 def _token(settings: HiveSettings) -> Iterator[Finding]:
-    path = settings.dashboard.operator_token_file
-    if path is None:
-        return
-    where = "dashboard.operatorTokenFile"
-    yield from _secret(where, path)
+    files = {
+        "dashboard.operatorTokenFile": settings.dashboard.operator_token_file,
+        "metrics.tokenFile": settings.metrics.token_file,
+    }
+    for where, path in files.items():
+        if path is not None:
+            yield from _secret(where, path)
+            yield from _length(where, path)
+
+
+def _length(where: str, path: Path) -> Iterator[Finding]:
     try:
         token = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):

@@ -419,6 +419,7 @@ class HiveInfo(Answer):
     runtime: str
     started_at: Instant | None = None
     state_dir: str | None = None
+    metrics_token_file: str | None = None
 
 
 class StateSnapshot(Answer):

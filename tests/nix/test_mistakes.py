@@ -65,6 +65,7 @@ def test_what_works_but_is_not_safe_is_a_warning(nix: Nix) -> None:
         "agents.alice.allowedRecipients",
         "defaults.environment.ANTHROPIC_API_KEY",
         "agents.alice.environment.CLAUDE_CODE_OAUTH_TOKEN",
+        "agents.alice.budget.usd",
         "database.url",
     ]
     assert "made-up" not in " ".join(said)

@@ -23,6 +23,7 @@ from hyperhive.cli import (
     sessions,
     spawning,
     tombstones,
+    usage,
 )
 from hyperhive.cli.options import choose_socket
 
@@ -65,6 +66,6 @@ def _main(
 
 for group in (
     *(serving, agents, operations, spawning, sessions, tombstones),
-    *(messages, questions, approvals, reminders, overview),
+    *(messages, questions, approvals, reminders, usage, overview),
 ):
     group.add_to(app)

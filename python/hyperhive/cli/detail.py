@@ -8,6 +8,7 @@ from typing import Any, Final
 from hyperhive.cli.agents import RESTART_PENDING
 from hyperhive.cli.output import console, say, styled
 from hyperhive.cli.text import STATE_STYLES, age, clock, colour_of, login_end, plain, short, size
+from hyperhive.cli.usage import budget_words
 
 _KIND_STYLES: Final = {
     "turn_start": "bold",
@@ -83,10 +84,18 @@ def _facts(agent: dict[str, Any]) -> list[tuple[str, object]]:
         ("on disk", size(agent["stateBytes"]) if agent.get("stateBytes") is not None else None),
         ("operation", f"{operation.get('kind')} {operation.get('status')}" if operation else None),
         ("usage", spent if usage else None),
+        ("today", _today(agent)),
         ("context", _context(usage)),
         ("sign-in", _sign_in(agent.get("login") or {})),
         ("login", login_end(agent.get("loginExpiresAt"))),
     ]
+
+
+def _today(agent: dict[str, Any]) -> str | None:
+    today, budget = agent.get("today") or {}, agent.get("budget")
+    if not today.get("turns") and not budget:
+        return None
+    return f"{today.get('turns', 0)} turns, {today.get('costUsd', 0):.2f} USD; {budget_words(budget)}"
 
 
 def _context(usage: dict[str, Any]) -> str | None:

@@ -349,6 +349,12 @@ class Broker:
         box = self._boxes.get(agent)
         return len(box.inbox.waiting) if box else 0
 
+    def backlog(self, agent: str) -> tuple[int, datetime | None]:
+        """How many messages wait for an agent, and since when the oldest does."""
+        box = self._boxes.get(agent)
+        first = next(iter(box.inbox.waiting.values()), None) if box else None
+        return self.unread(agent), first.sent_at if first else None
+
     def holds(self, agent: str) -> list[int]:
         """Ids of the messages that an agent works on."""
         box = self._boxes.get(agent)

@@ -47,10 +47,11 @@ def budget_row(declared: Budget, today: BudgetDay | None, sums: Sums, until: dat
             parts[kind] = BudgetPart(used=used[kind], allowed=allowed, raised=raised[kind] is not None)
     if not parts:
         return None
-    return BudgetRow(**parts, share=max(_share(part) for part in parts.values()), until=until)
+    return BudgetRow(**parts, share=max(share_of(part) for part in parts.values()), until=until)
 
 
-def _share(part: BudgetPart) -> float:
+def share_of(part: BudgetPart) -> float:
+    """What is used of one limit: 1 and more where nothing is left."""
     if part.used >= part.allowed:
         # Of a limit near nothing, the share could be a number that JSON does not know.
         return 1.0 if part.allowed == 0 else max(1.0, min(part.used / part.allowed, _MOST))
@@ -67,7 +68,7 @@ def in_words(row: BudgetRow) -> str:
     said = []
     for kind in KINDS:
         part: BudgetPart | None = getattr(row, kind)
-        if part is not None and _share(part) >= WARN_AT:
+        if part is not None and share_of(part) >= WARN_AT:
             said.append(_part(kind, part))
     return " and ".join(said)
 

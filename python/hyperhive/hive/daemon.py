@@ -39,7 +39,7 @@ from hyperhive.web.api.operator import operator_app
 from hyperhive.web.gates import OperatorGate
 from hyperhive.web.listen import Listeners
 from hyperhive.web.sockets import bind_tcp, bind_unix, kept_name
-from hyperhive.web.tokens import operator_token, page_key
+from hyperhive.web.tokens import metrics_token, operator_token, page_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -220,7 +220,8 @@ async def _open(hive: Hive, app: App, stop: asyncio.Event, on_progress: Callable
     _keep_listeners(tcp, kept)
     port: int = tcp[0].getsockname()[1]
     dashboard.port = port
-    await hive.listeners.add("dashboard", tcp, OperatorGate(app, hive.token, dashboard.allowed_hosts))
+    monitor = metrics_token(hive.layout.state, hive.settings.metrics.token_file)
+    await hive.listeners.add("dashboard", tcp, OperatorGate(app, hive.token, dashboard.allowed_hosts, monitor))
     await hive.ports.open(kept, serve=pages)
     await hive.listeners.add("host", [_host_socket(hive)], OperatorGate(app, None))
     await hive.lifecycle.take_over()

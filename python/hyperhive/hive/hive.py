@@ -5,6 +5,7 @@ Here stands only what joins them: a change in the broker is told to the stream, 
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, field
@@ -83,6 +84,8 @@ class Hive:
     page_key: bytes
     warnings: list[str] = field(default_factory=list)
     limits: Limits | None = None
+    #: What happened how often since the start, for a monitor.
+    counts: Counter[tuple[str, ...]] = field(default_factory=Counter)
     _since_trim: dict[str, int] = field(default_factory=dict)
 
     lifecycle: Lifecycle = field(init=False)
@@ -208,6 +211,7 @@ class Hive:
         return HiveUsage(today=spent(self.ledger.hive_today), budget=self.budgets.row(HIVE))
 
     def _message_changed(self, what: Happened, entry: Entry) -> None:
+        self.counts["message", what] += 1
         seen = copy(entry)
         self.stream.publish("message", lambda: views.message_change(what, seen), (entry.sender, entry.recipient))
         self.trouble.message_changed(what, entry)
@@ -248,6 +252,8 @@ class Hive:
             agent.operation = self.operations.current(row.agent)
             if not agent.tombstone:
                 self.stream.publish("agent", self.row(agent))
+        if row.ended_at is not None:
+            self.counts["operation", row.kind, row.status] += 1
         self.stream.publish("operation", row.model_dump(mode="json"))
 
     def hold_back(self, agent: Agent, why: str, decision: Decision | None) -> None:

@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 _PREFIX: Final = "the settings were not taken in"
 #: What is read once, when the daemon starts.
-_AT_START: Final = ("state_dir", "runtime_dir", "runtime", "database", "dashboard", "group")
+_AT_START: Final = ("state_dir", "runtime_dir", "runtime", "database", "dashboard", "metrics", "group")
 
 
 async def reload_when(asked: asyncio.Event, hive: Hive, read: Callable[[], HiveSettings]) -> None:

@@ -77,6 +77,8 @@ class Stream:
         self._ring: deque[_Change] = deque(maxlen=RING)
         self._changed = asyncio.Event()
         self._closed = False
+        #: Who follows.
+        self.followers = 0
 
     def publish(
         self,
@@ -120,6 +122,14 @@ class Stream:
             position = self.seq  # before the yield: what is published while it is being sent comes afterwards
             yield self._resync()
         yield b": here\n\n"
+        self.followers += 1
+        try:
+            async for said in self._follow(position, agent):
+                yield said
+        finally:
+            self.followers -= 1
+
+    async def _follow(self, position: int, agent: str | None) -> AsyncIterator[bytes]:
         # Changes of others must not keep it from saying that it is there.
         silent_until = time.monotonic() + _BEAT
         while not self._closed:

@@ -139,10 +139,14 @@ class OperatorGate:
         app: the operator API and the pages.
         token: None on host.sock.
         hosts: names under which TCP requests may address the hive.
+        metrics_token: what opens /metrics too, and nothing else.
     """
 
-    def __init__(self, app: App, token: str | None, hosts: Collection[str] = ()) -> None:
+    def __init__(
+        self, app: App, token: str | None, hosts: Collection[str] = (), metrics_token: str | None = None
+    ) -> None:
         self._app = app
+        self._metrics_token = metrics_token
         asked = ("the operator's token", "Print it with: hyperhive dashboard-url")
         self._door = None if token is None else Door(token, hosts, asked)
 
@@ -161,8 +165,11 @@ class OperatorGate:
         if self._door is None:
             return None
         path: str = scope["path"]
-        asks = path.startswith("/api/") or path == "/metrics"
-        return self._door.wrong_host(scope) or (self._door.wrong_token(scope) if asks else None)
+        if error := self._door.wrong_host(scope):
+            return error
+        if path == "/metrics":
+            return self._door.wrong_token(scope, self._metrics_token)
+        return self._door.wrong_token(scope) if path.startswith("/api/") else None
 
 
 class PageGate:

@@ -1,4 +1,4 @@
-"""The operator's token, made at the first start or read from a file that the operator names; and those of single pages.
+"""The tokens: the operator's and a monitor's, made at the first start or read from a file, and those of single pages.
 
 A page's token follows from a key that never leaves the hive, so that none has to be kept, and one page's says nothing
 about another's.
@@ -30,7 +30,25 @@ def operator_token(state_dir: Path, given: Path | None) -> str:
     Raises:
         HiveError: `bad_config`: the file cannot be read, or its token is shorter than 32 characters.
     """
-    path = given or state_dir / "operator-token"
+    return _token("the operator's token", state_dir / "operator-token", given)
+
+
+def metrics_token_file(state_dir: Path, given: Path | None) -> Path:
+    """Where the token is that opens /metrics and nothing else."""
+    return given or state_dir / "metrics-token"
+
+
+def metrics_token(state_dir: Path, given: Path | None) -> str:
+    """That token; like the operator's, 256 random bits in a file of its own, unless `given` names another.
+
+    Raises:
+        HiveError: as for the operator's.
+    """
+    return _token("the token of /metrics", metrics_token_file(state_dir, None), given)
+
+
+def _token(what: str, own: Path, given: Path | None) -> str:
+    path = given or own
     if given is None and not path.exists():
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(fd, "w") as file:
@@ -40,11 +58,11 @@ def operator_token(state_dir: Path, given: Path | None) -> str:
     try:
         token = path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise HiveError("bad_config", f"the operator's token cannot be read: {path}: {error}", "Correct it") from None
+        raise HiveError("bad_config", f"{what} cannot be read: {path}: {error}", "Correct it") from None
     if len(token) < _SHORTEST or not token.isprintable() or " " in token:
         raise HiveError(
             "bad_config",
-            f"the operator's token in {path} is too short or no plain word; {_SHORTEST} characters at least",
+            f"{what} in {path} is too short or no plain word; {_SHORTEST} characters at least",
             "Make one with: openssl rand -base64 32",
         )
     return token

@@ -30,6 +30,13 @@
       enable = true;
       model = "opus";
       prompt = "Ask before you spawn.";
+      budget.turns = 50;
+    };
+    metrics.tokenFile = "/run/keys/metrics";
+    budgets = {
+      usd = 12.5;
+      tokens = 10000000;
+      turns = 400;
     };
     defaults = {
       model = "sonnet";
@@ -48,6 +55,11 @@
         memoryMax = "infinity";
         cpuQuota = "50%";
         tasksMax = 8;
+      };
+      budget = {
+        usd = 2;
+        tokens = 0;
+        turns = 100;
       };
     };
     agents.alice = {

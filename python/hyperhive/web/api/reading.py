@@ -10,9 +10,11 @@ from hyperhive import __version__
 from hyperhive.hive import views
 from hyperhive.shapes import HiveInfo
 from hyperhive.store import messages
+from hyperhive.web.tokens import metrics_token_file
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from hyperhive.hive.hive import Hive
     from hyperhive.shapes import MessageRow
@@ -38,6 +40,10 @@ def streamed(frames: AsyncIterator[bytes]) -> StreamingResponse:
     return StreamingResponse(frames, media_type="text/event-stream", headers=_STREAM_HEADERS)
 
 
+def _metrics_token_file(hive: Hive) -> Path:
+    return metrics_token_file(hive.layout.state, hive.settings.metrics.token_file)
+
+
 def hive_info(hive: Hive, *, whole: bool) -> HiveInfo:
     """What the hive says of itself; an agent's page is told no paths."""
     return HiveInfo(
@@ -46,4 +52,5 @@ def hive_info(hive: Hive, *, whole: bool) -> HiveInfo:
         runtime=hive.runtime.name,
         started_at=hive.started_at,
         state_dir=str(hive.layout.state) if whole else None,
+        metrics_token_file=str(_metrics_token_file(hive)) if whole else None,
     )

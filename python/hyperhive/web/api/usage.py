@@ -4,6 +4,7 @@
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query
+from starlette.responses import Response
 
 from hyperhive.errors import HiveError
 from hyperhive.hive.budgets import HIVE
@@ -13,12 +14,19 @@ from hyperhive.names import nearest
 from hyperhive.shapes import BudgetAnswer, BudgetRequest, UsageAnswer, UsageRow
 from hyperhive.store import usage
 from hyperhive.store.usage import PURGED, Sums
+from hyperhive.web.metrics import CONTENT_TYPE, Metrics
 
 Number = Annotated[int, Query(ge=1, le=3660)]
 
 
 def add_usage(app: FastAPI, hive: Hive) -> None:
     """Add those routes. Before the actions, whose route takes every word."""
+    figures = Metrics(hive)
+
+    @app.get("/metrics", response_class=Response)
+    async def metrics() -> Response:
+        """The hive's figures in Prometheus' text format."""
+        return Response(figures.text(), media_type=CONTENT_TYPE)
 
     @app.get("/api/usage")
     async def listing(days: Number = 7, agent: str | None = None) -> UsageAnswer:
