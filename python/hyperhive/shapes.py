@@ -67,8 +67,8 @@ class OperationRow(Answer):
 class Spent(Answer):
     """What was used: turns, tokens and dollars.
 
-    Of the turns, `failed` are those that did not end well, and of these `lost` those whose harness died before it could
-    report: what they used beside being a turn is not known.
+    `failed` did not end well; what was refused before anything was used, at a limit or without a login, is failed and
+    no turn. `lost` are turns whose harness died before it could report: what they used is not known.
     """
 
     turns: int = 0

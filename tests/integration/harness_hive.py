@@ -34,6 +34,9 @@ class StandInHive:
         self.done: dict[int, wire.CommandDone] = {}
         self.polls = 0
         self.receiving = 0
+        #: Cleared: what a turn used is heard and not answered.
+        self.counting = asyncio.Event()
+        self.counting.set()
         self.refuse: list[tuple[str, int]] = []
         self._seen: set[tuple[str, int]] = set()
         self._commands: list[wire.Command] = []
@@ -222,6 +225,9 @@ class StandInHive:
         return wire.Ok()
 
     async def _report(self, body: bytes) -> wire.Ok:
-        wire.ReportRequest.model_validate_json(body)
+        request = wire.ReportRequest.model_validate_json(body)
         self.reports.append(json.loads(body))
+        if request.usage is not None:
+            await self._tell()
+            await self.counting.wait()
         return wire.Ok()

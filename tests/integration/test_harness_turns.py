@@ -54,6 +54,19 @@ async def test_a_turn_answers_a_message_and_settles_it(tmp_path: Path) -> None:
         assert all(name.startswith("mcp__hyperhive__") for name in sorted(request.tools)[6:])
 
 
+async def test_what_a_turn_used_is_taken_by_the_hive_before_its_outcome_is_given(tmp_path: Path) -> None:
+    """Budgets are looked at when that is counted: the next message must not be asked for before."""
+    async with place(tmp_path, {"when": "hello", "steps": ["ok"]}) as here:
+        here.hive.counting.clear()
+        here.start()
+        await here.hive.put("hello")
+        await here.hive.until(lambda: [one for one in here.hive.reports if one.get("usage")])
+        with pytest.raises(TimeoutError):
+            await here.hive.until(lambda: here.hive.outcomes, seconds=0.5)
+        here.hive.counting.set()
+        assert await here.outcomes(1) == ["settled"]
+
+
 async def test_what_the_recv_tool_takes_joins_the_turn(tmp_path: Path) -> None:
     rule = {"when": "first", "steps": [{"tool": "recv", "input": {"wait_seconds": 10}}, "both done"]}
     async with place(tmp_path, rule) as here:

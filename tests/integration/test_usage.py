@@ -176,6 +176,18 @@ async def test_a_turn_that_died_with_its_harness_is_counted_as_lost() -> None:
         assert [(one["model"], one["lost"]) for one in (await _usage(hive))["usage"]] == [("haiku", 1)]
 
 
+async def test_what_was_refused_before_anything_was_used_uses_up_no_budget() -> None:
+    """An agent that waits for its limit to end, and asks now and then, has had no turn."""
+    async with _hive({"alice": {"budget": {"turns": 1}}}) as hive:
+        alice = await hive.up("alice")
+        for n in range(5):
+            await _report(alice, n, ok=False)
+        row = await hive.row("alice")
+        assert (row["today"]["turns"], row["today"]["failed"], row["state"]) == (0, 5, "idle")
+        await _report(alice, 9, ok=False, inputTokens=1)
+        assert (await hive.row("alice"))["state"] == "over_budget", "failed, but not for nothing"
+
+
 async def test_a_turn_that_was_reported_before_its_harness_died_is_not_lost() -> None:
     async with _hive({"alice": {}}) as hive:
         alice = await hive.up("alice")

@@ -20,6 +20,7 @@ _LONGEST: Final = 200
 _TITLES: Final = 5
 _HEADLINES: Final = {
     "approval": "an approval",
+    "budget_warning": "a budget is nearly used up",
     "crash": "a crash",
     "dead_letter": "a dead letter",
     "failed": "an agent has failed",
@@ -28,6 +29,7 @@ _HEADLINES: Final = {
     "mail": "a message",
     "needs_login": "a login",
     "outage": "the model does not answer",
+    "over_budget": "a budget is used up",
     "question": "a question",
     "unreachable": "an agent does not answer",
 }

@@ -75,7 +75,7 @@ class Ledger:
         for row in await self._store.read(usage.newest):
             if agent := self._roster.agents.get(row.agent):
                 agent.usage.context_tokens, agent.usage.context_window = row.context_tokens, row.context_window
-                if row.turns:
+                if row.turns or row.failed:
                     agent.last_turn = LastTurn(ended_at=row.at, ok=not row.failed, duration_ms=row.duration_ms or 0)
 
     def set_zone(self, zone: tzinfo) -> bool:
@@ -108,10 +108,7 @@ class Ledger:
         at = turn.ended_at if turn is not None and now - _LATE < turn.ended_at < now else now
         said = report.usage
         model = (said and said.model) or report.model or agent.model or agent.declared_model
-        sums = Sums(turns=int(turn is not None), failed=int(turn is not None and not turn.ok))
-        if said is not None:
-            tokens = (said.input_tokens, said.output_tokens, said.cache_read_tokens, said.cache_write_tokens)
-            sums += Sums(0, 0, 0, *tokens, cost_micros=round(said.cost_usd * _MICROS))
+        sums = _of_report(report)
         known = report.instance is not None and report.n is not None
         used = Used(
             agent=agent.name,
@@ -160,7 +157,7 @@ class Ledger:
         self._totals[key] = self._totals.get(key, Sums()) + used.sums
         if used.day == self.day:
             self._add_today(used.agent, used.sums)
-        if used.sums.turns:
+        if used.sums.turns or used.sums.failed:
             self._reported.add(used.agent)
         if used.context_tokens is not None:
             agent.usage.context_tokens = used.context_tokens
@@ -215,6 +212,18 @@ class Ledger:
             return _OTHER
         known = {its for agent, its, _sums in self.totals() if agent == name}
         return model if model in known or len(known) < _MODELS else _OTHER
+
+
+def _of_report(report: ReportRequest) -> Sums:
+    """What is counted of a report. What was refused before anything was used has failed, but was no turn."""
+    turn, said = report.last_turn, report.usage
+    tokens = cost = 0
+    used = (0, 0, 0, 0)
+    if said is not None:
+        used = (said.input_tokens, said.output_tokens, said.cache_read_tokens, said.cache_write_tokens)
+        tokens, cost = sum(used), round(said.cost_usd * _MICROS)
+    turns = int(turn is not None and (turn.ok or tokens > 0 or cost > 0))
+    return Sums(turns, int(turn is not None and not turn.ok), 0, *used, cost)
 
 
 def spent(sums: Sums) -> Spent:

@@ -22,7 +22,8 @@ class UsageTurnRow(SQLModel, table=True):
     at: datetime = Field(sa_column=Column(UtcDateTime, nullable=False))
     day: str = Field(sa_column=Column(String(10), nullable=False))
     model: str = Field(sa_column=Column(String(128), nullable=False))
-    #: 1 for a turn, 0 for what was used between turns; `failed` and `lost` are 1 for a turn that was.
+    #: 1 for a turn, 0 for what was used between turns, or refused before anything was used. `failed` and `lost` are 1
+    #: for what was that.
     turns: int = Field(sa_column=Column(BigId, nullable=False))
     failed: int = Field(sa_column=Column(BigId, nullable=False))
     lost: int = Field(sa_column=Column(BigId, nullable=False))

@@ -136,20 +136,23 @@ class Metrics:
 
 
 def _used(totals: list[tuple[str, str, Sums]]) -> Iterator[Metric]:
-    turns: Counter[tuple[str, ...]] = Counter()
+    turns, failed, lost = Counter[tuple[str, ...]](), Counter[tuple[str, ...]](), Counter[tuple[str, ...]]()
     tokens: dict[tuple[str, ...], float] = {}
     dollars: dict[tuple[str, ...], float] = {}
     for agent, model, sums in totals:
-        turns[agent, "ok"] += sums.turns - sums.failed
-        turns[agent, "failed"] += sums.failed - sums.lost
-        turns[agent, "lost"] += sums.lost
+        turns[agent,] += sums.turns
+        failed[agent,] += sums.failed
+        lost[agent,] += sums.lost
         tokens[agent, model, "input"] = sums.input_tokens
         tokens[agent, model, "output"] = sums.output_tokens
         tokens[agent, model, "cache_read"] = sums.cache_read_tokens
         tokens[agent, model, "cache_write"] = sums.cache_write_tokens
         dollars[agent, model] = sums.cost_micros / _MICROS
-    what = "Turns, for ever; lost ones ended with their harness and were never reported."
-    yield _counter("hyperhive_turns", what, ("agent", "result"), turns)
+    yield _counter("hyperhive_turns", "Turns, for ever.", ("agent",), turns)
+    what = "What did not end well, for ever; refused at a limit or without a login, it was no turn."
+    yield _counter("hyperhive_turns_failed", what, ("agent",), failed)
+    what = "Turns whose harness died before it could report, for ever."
+    yield _counter("hyperhive_turns_lost", what, ("agent",), lost)
     yield _counter("hyperhive_tokens", "Tokens, for ever.", ("agent", "model", "kind"), tokens)
     yield _counter("hyperhive_cost_usd", "Dollars, for ever, as Claude Code reckons them.", ("agent", "model"), dollars)
 
