@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 from hive_bed import short_place
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from lifecycle_bed import Harness, life
 
@@ -152,6 +152,7 @@ async def _play(place: Path, steps: list[tuple[Any, ...]]) -> None:
 
 @settings(max_examples=15, deadline=None)
 @given(st.lists(_STEPS, min_size=5, max_size=25))
+@example([("raise", "alice", "turns", 9), *[("send", "alice")] * 4, ("midnight",), *[("turn", "alice", 0, 0)] * 5])
 def test_a_turn_begins_exactly_when_something_is_left(steps: list[tuple[Any, ...]]) -> None:
     with short_place() as place:
         asyncio.run(_play(place, steps))
