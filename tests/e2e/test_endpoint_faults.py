@@ -50,7 +50,10 @@ def runtime(require_tier: Callable[[str, object, str], None]) -> str:
 
 async def test_each_trouble_is_seen_and_costs_no_message(tmp_path: Path, runtime: str) -> None:
     down = {"environment": {"ANTHROPIC_BASE_URL": f"http://127.0.0.1:{_closed_port()}"}}
-    agents = {"denied": {}, "limited": {}, "busy": {}, "cut": {}, "hangs": {}, "down": down}
+    agents: dict[str, Any] = {"denied": {}, "limited": {}, "busy": {}, "cut": {}, "hangs": {}, "down": down}
+    for name, own in agents.items():
+        # An account for each: else they would all rest with the one that is limited.
+        own["environment"] = {"ANTHROPIC_API_KEY": f"scripted-{name}", **own.get("environment", {})}
     defaults = {"environment": {"CLAUDE_CODE_MAX_RETRIES": "1"}}
     async with (
         swarm(tmp_path, _SCENARIO, runtime=runtime, agents=agents, defaults=defaults) as up,
@@ -63,7 +66,7 @@ async def test_each_trouble_is_seen_and_costs_no_message(tmp_path: Path, runtime
             await up.agent_state("limited", "rate_limited")
             await up.agent_state("busy", "rate_limited")
             await up.message_to_operator("cut has answered")
-            # It failed, so it goes back and counts.
+            # It goes back, and does not count.
             await up.until(lambda e: e.type == "event" and e.data["agent"] == "down" and e.data["kind"] == "turn_end")
             await up.model.wait_for("hangs", 1)
         await client.cancel("hangs")
@@ -79,4 +82,6 @@ async def test_each_trouble_is_seen_and_costs_no_message(tmp_path: Path, runtime
         assert waiting == ["denied"]
         assert rows["down"].last_turn is not None
         assert not rows["down"].last_turn.ok
-        assert by_agent["down"].reason, "why it goes back is kept with the message"
+        assert (rows["down"].state, rows["down"].limit_scope) == ("rate_limited", "endpoint")
+        assert "ECONNREFUSED" in (rows["down"].problem or "")
+        assert not (await client.dead_letters())

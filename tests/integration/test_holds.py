@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import shutil
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from broker_bed import migrated
 from hive_bed import short_place
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from lifecycle_bed import Harness, Life, fake_runtime, life
 
 from hyperhive.hive.limits import Limits
+from hyperhive.store import holds
+from hyperhive.store.engine import sqlite_url
+from hyperhive.store.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -228,6 +237,35 @@ async def test_a_hold_ends_no_turn_and_is_shown_after_it(place: Path) -> None:
         await alice.outcome(ids[3])
         await alice.report("idle")
         assert (await hive.row("alice"))["state"] == "paused"
+
+
+_STEPS = st.lists(st.one_of(st.integers(1, 4), st.sampled_from(["well", "lift"])), max_size=14)
+
+
+@settings(max_examples=60, deadline=None)
+@given(_STEPS)
+def test_whatever_comes_three_different_ones_in_a_row_and_nothing_else_is_a_hold(steps: list[Any]) -> None:
+    async def play() -> None:
+        with short_place() as place:
+            shutil.copy(migrated(), place / "hive.sqlite")
+            store = await Store.open(sqlite_url(place / "hive.sqlite"))
+            row, held, at = [], None, datetime(2026, 1, 2, tzinfo=UTC)
+            for step in steps:
+                at += timedelta(seconds=1)
+                if step == "lift":
+                    await store.submit(holds.lift, "alice")
+                    row, held = [], None
+                else:
+                    dead = None if step == "well" else step
+                    found = await store.submit(holds.judge, holds.Judged("alice", (), at, dead, f"of {step}"))
+                    row = row if held and dead is None else [] if dead is None else list(dict.fromkeys([*row, dead]))
+                    held = held or (at if len(row) >= 3 else None)
+                    assert (list(found.messages), found.held_at) == (row, held)
+                known = await store.read(holds.list_holds)
+                assert [(list(one.messages), one.held_at) for one in known] == ([(row, held)] if row else [])
+            await store.close()
+
+    asyncio.run(play())
 
 
 # --- crashes are remembered
