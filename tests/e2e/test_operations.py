@@ -52,12 +52,13 @@ async def test_a_paused_agent_gets_nothing_until_it_is_resumed(tmp_path: Path, r
         assert (await client.messages(to="alice"))[0].id == sent.id
 
 
-async def test_login_and_notes_outlive_destroy_and_rebuild_and_nothing_outlives_a_purge(
+async def test_login_notes_and_model_outlive_destroy_and_rebuild_and_nothing_outlives_a_purge(
     tmp_path: Path, runtime: str
 ) -> None:
     async with swarm(tmp_path, _SCENARIO, runtime=runtime, agents={"alice": {}}) as up, up.client() as client:
         own = up.state_dir / "agents" / "alice"
         assert (await client.ask("alice", "please write it down", timeout=PATIENCE)).body == "42"
+        assert (await client.model("alice", "opus")).status == "done"
         for action in ("rebuild", "destroy"):
             await _done(up, "alice", action)
             assert "remembered" in (own / "state" / "notes.md").read_text()
@@ -65,6 +66,7 @@ async def test_login_and_notes_outlive_destroy_and_rebuild_and_nothing_outlives_
             await client.send("alice", "Are you there?")
         await _done(up, "alice", "revive")
         assert (await client.ask("alice", "Do you remember?", timeout=PATIENCE)).body == "42"
+        assert "opus" in up.model.requests[-1].model, "the choice of a model lasts like the notes"
         assert "remembered" in (own / "state" / "notes.md").read_text()
         await _done(up, "alice", "destroy")
         await _done(up, "alice", "purge")

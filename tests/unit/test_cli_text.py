@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from hyperhive.cli.detail import show_agent
 from hyperhive.cli.output import show_message
 from hyperhive.cli.text import age, clock, login_end, plain, short
 
@@ -105,3 +106,14 @@ def test_the_end_of_a_login_is_said_when_it_comes_near(at: str | None, words: st
     said = login_end(at, NOW, within=timedelta(days=3))
     assert said is None if words is None else (said or "").startswith(words)
     assert (login_end(at, NOW) is None) == (at in {None, "nonsense"})
+
+
+def test_an_agents_own_servers_are_shown_with_their_tools_or_their_errors(capsys: pytest.CaptureFixture[str]) -> None:
+    servers = [
+        {"name": "tracker", "status": "connected", "tools": ["look"]},
+        {"name": "docs", "status": "failed", "tools": [], "error": "no\nroute"},
+        {"name": "late", "status": "pending"},
+    ]
+    show_agent({"name": "alice", "mcpServers": servers}, [], [])
+    (line,) = [line.strip() for line in capsys.readouterr().out.splitlines() if line.strip().startswith("mcp")]
+    assert line.partition(" ")[2].strip() == "tracker connected (1 tool); docs failed (no route); late pending"

@@ -88,6 +88,7 @@ def _facts(agent: dict[str, Any]) -> list[tuple[str, object]]:
         ("context", _context(usage)),
         ("sign-in", _sign_in(agent.get("login") or {})),
         ("login", login_end(agent.get("loginExpiresAt"))),
+        ("mcp", _servers(agent.get("mcpServers") or [])),
     ]
 
 
@@ -103,6 +104,16 @@ def _context(usage: dict[str, Any]) -> str | None:
     if not used:
         return None
     return f"{used:,} of {whole:,} tokens" if whole else f"{used:,} tokens"
+
+
+def _servers(servers: list[dict[str, Any]]) -> str | None:
+    """The agent's own MCP servers: what each offers, or why it does not."""
+    words = []
+    for one in servers:
+        count = len(one.get("tools") or [])
+        why = one.get("error") or (f"{count} tool{'' if count == 1 else 's'}" if count else None)
+        words.append(f"{one.get('name')} {one.get('status')}" + (f" ({why})" if why else ""))
+    return "; ".join(words) or None
 
 
 def _sign_in(login: dict[str, Any]) -> str | None:
