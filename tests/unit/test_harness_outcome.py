@@ -75,6 +75,21 @@ def test_an_overloaded_api_rests_for_a_minute(facts: dict[str, object]) -> None:
     assert verdict.park.until == NOW + timedelta(seconds=60)
 
 
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"status": 502, "error": "server_error", "text": "API Error: 502 Bad Gateway"},
+        {"error": "server_error", "text": "API Error: Can't reach the API server (ENOTFOUND)"},
+        {"error": "unknown", "text": "API Error: API returned an empty or malformed response (HTTP 200)"},
+    ],
+)
+def test_where_nobody_answers_or_somebody_else_the_message_is_not_counted(facts: dict[str, object]) -> None:
+    verdict = failed(**facts)  # type: ignore[arg-type]
+    assert verdict.outcome == "returned"
+    assert verdict.park
+    assert (verdict.park.state, verdict.park.scope) == ("rate_limited", "endpoint")
+
+
 REFUSALS = [
     {"status": 401, "text": "Invalid API key"},
     {"status": 403, "text": "OAuth token revoked"},

@@ -109,7 +109,9 @@ def refused(end: TurnEnd) -> bool:
 
 def _unreachable(end: TurnEnd) -> bool:
     """No answer, or one that says that who should answer is not there. What the message says has no part in it."""
-    return end.status in {502, 503, 504} or (end.error == "server_error" and end.status is None)
+    # Claude's words for a page of somebody else under the endpoint's name: a hotel's sign-in, a proxy's error.
+    somebody_else = end.is_error and end.status is None and "empty or malformed response" in end.text
+    return end.status in {502, 503, 504} or (end.error == "server_error" and end.status is None) or somebody_else
 
 
 def _no_claude(end: TurnEnd) -> bool:
