@@ -10,6 +10,7 @@ import pytest
 from hive_bed import short_place
 from lifecycle_bed import DEADLINE, Life, fake_runtime, life, refusal
 
+from hyperhive.errors import HiveError
 from hyperhive.hive.spawns import MOST
 from hyperhive.names import web_port
 
@@ -125,7 +126,9 @@ async def test_a_name_that_cannot_be_is_refused(hive: Life, name: str, code: str
 async def test_what_could_be_somebody_elses_is_not_given_to_a_new_agent(hive: Life) -> None:
     await _spawn(hive, "coder")
     await hive.do("coder", "destroy")
-    assert await refusal(_spawn(hive, "coder")) == "name_taken", "a tombstone has a login"
+    with pytest.raises(HiveError, match="hyperhive revive coder") as caught:
+        await _spawn(hive, "coder")
+    assert caught.value.code == "name_taken", "a tombstone has a login"
     await hive.purge("coder")
     left = hive.place / "state" / "agents" / "coder"
     (left / "claude").mkdir(parents=True)
@@ -139,12 +142,21 @@ async def test_two_agents_never_have_one_port(hive: Life) -> None:
     one, other = _TWINS
     await _spawn(hive, one)
     assert await refusal(_spawn(hive, other)) == "port_collision"
+    assert sorted(row["name"] for row in (await hive.operator.ask("GET", "/api/agents"))["agents"]) == sorted(
+        ["alice", one]
+    )
     await hive.reload({"alice": {}, other: {}})
     row = await hive.watch.agent(other, state="failed")
     assert one in row["problem"]
     assert other not in hive.runtime.running()
     await hive.do(one, "destroy")
     assert (await hive.do(other, "start"))["status"] == "done"
+
+
+async def test_two_that_are_made_at_once_never_have_one_port(hive: Life) -> None:
+    done = await asyncio.gather(*(_spawn(hive, name) for name in _TWINS), return_exceptions=True)
+    assert sorted(str(getattr(one, "code", None)) for one in done) == ["None", "port_collision"]
+    assert len((await hive.operator.ask("GET", "/api/agents"))["agents"]) == 2
 
 
 async def test_what_is_declared_has_its_port_before_what_is_spawned(place: Path) -> None:
@@ -184,8 +196,6 @@ async def test_two_spawns_of_one_name_make_one_agent(hive: Life) -> None:
 
 
 async def test_one_that_cannot_start_is_there_and_shown(hive: Life) -> None:
-    from hyperhive.errors import HiveError  # noqa: PLC0415
-
     hive.runtime.refusal = HiveError("operation_failed", "no room", "make some")
     assert await refusal(_spawn(hive, "coder")) == "operation_failed"
     row = await hive.row("coder")

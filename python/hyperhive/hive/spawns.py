@@ -7,7 +7,7 @@ agent, a tombstone, a container, directories with a login.
 
 from __future__ import annotations
 
-import logging
+import asyncio
 import os
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from hyperhive.shapes import OperationRow
     from hyperhive.wire import SpawnSpec
 
-_log = logging.getLogger(__name__)
-
 #: Agents made at run time that there may be at once.
 MOST: Final = 100
 _PROMPT: Final = TypeAdapter(Prompt)
@@ -46,6 +44,8 @@ class Spawns:
 
     def __init__(self, hive: Hive) -> None:
         self._hive = hive
+        #: Of two that are made at the same moment, the second sees the first: their names may give one port.
+        self._making = asyncio.Lock()
 
     def check(self, name: str, spec: SpawnSpec) -> None:
         """Look whether such an agent could be made now.
@@ -80,9 +80,10 @@ class Spawns:
         self.check(name, spec)
 
         async def work() -> None:
-            # Once more: what was queued before may have taken the name.
-            self.check(name, spec)
-            agent = await self._make(name, spec, by, reason)
+            async with self._making:
+                # Once more: what was made meanwhile may have taken the name, or the port.
+                self.check(name, spec)
+                agent = await self._make(name, spec, by, reason)
             await self._hive.actions.bring_up(agent, f"you were made, and this is your first turn{_for(spec)}")
             await self._hive.manager_events.tell("spawned", agent=name, by=by)
 
