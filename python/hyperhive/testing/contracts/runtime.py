@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from hyperhive.errors import HiveError
+from hyperhive.runtime.base import Repositories
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -260,6 +261,24 @@ async def r17_a_look_is_what_runs(subject: Subject) -> None:
     assert subject.exits == []
 
 
+async def r18_a_new_agent_restarts_no_manager(subject: Subject) -> None:
+    """R18. The manager runs with its two directories, and goes on where there is one agent more in them."""
+    plan = subject.plan("manager")
+    root = plan.shared.parent
+    places = Repositories(root / "proposed", root / "applied")
+    for place in (places.proposed, places.applied):
+        place.mkdir(parents=True, exist_ok=True)
+        place.chmod(0o755)
+    managing = replace(plan, repositories=places)
+    await subject.runtime.start(managing)
+    (places.proposed / "bob").mkdir()
+    (places.applied / "bob.git").mkdir()
+    assert subject.runtime.change(managing) == "none"
+    assert await subject.runtime.deploy(managing) == "none"
+    assert subject.runtime.running() == {"manager"}
+    assert subject.exits == []
+
+
 #: All of them, in order.
 CONTRACTS: Final[tuple[Contract, ...]] = (
     r1_prepare_makes_the_directories,
@@ -279,4 +298,5 @@ CONTRACTS: Final[tuple[Contract, ...]] = (
     r15_destroy_keeps_what_the_agent_knows,
     r16_destroying_nothing_is_nothing,
     r17_a_look_is_what_runs,
+    r18_a_new_agent_restarts_no_manager,
 )
