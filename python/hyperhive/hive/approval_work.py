@@ -153,8 +153,8 @@ class ApprovalWork:
     async def _finish(self, row: Any) -> None:  # noqa: ANN401 - a row of the store
         """An end: tag it, let go of what was built, tell whoever asked."""
         if row.kind == "apply":
-            before = row.decided_by is None or row.status != "failed"
-            if row.status in {"denied", "failed"} and before:
+            if row.status in {"denied", "failed"}:
+                # A deployment that failed has said so already; to say it again changes nothing.
                 # Of an agent that was purged there may be nothing left to be tagged, or a repository begun anew.
                 with suppress(*((HiveError,) if row.note == ORPHAN else ())):
                     await self._hive.repos.tag(row.agent, row.status, row.id, row.commit_hash, row.reason)
