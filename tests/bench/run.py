@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 import bench_containers
 import bench_evaluation
 import bench_pages
+import bench_repos
 import broker_figures
 import machine
 import swarm_figures
@@ -44,6 +45,7 @@ _BENCHMARKS: Final[dict[str, Callable[..., Awaitable[None]]]] = {
     "list": swarm_figures.listing,
     "containers": bench_containers.containers,
     "pages": bench_pages.pages,
+    "repositories": bench_repos.repositories,
     "evaluation": bench_evaluation.evaluation,
 }
 

@@ -29,6 +29,12 @@ _SANE = {
     "idle_wakeups": (0, 100_000),
     "idle_statements": (0, 0),
     "list": (0.01, 60),
+    "pin": (1, 60_000),
+    "diff": (1, 60_000),
+    "bundle": (1, 60_000),
+    "export": (1, 60_000),
+    "pin_largest": (1, 60_000),
+    "repository": (1, 60_000),
 }
 #: Of groups that not every machine can run.
 _CONTAINERS = {

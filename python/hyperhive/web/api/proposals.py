@@ -22,7 +22,7 @@ from hyperhive.errors import HiveError
 from hyperhive.hive.hive import Hive
 from hyperhive.web.api.caller import Caller
 from hyperhive.web.api.manager import ALONE, approval_answer, refuse_itself
-from hyperhive.wire import MAX_BUNDLE, ApprovalAnswer, ConfigProposal
+from hyperhive.wire import ApprovalAnswer, ConfigProposal
 
 #: Seconds that the whole of a bundle may take to come in.
 _PATIENCE: Final = 60.0
@@ -48,7 +48,7 @@ async def _received(uploads: Path, request: Request) -> AsyncIterator[Path]:
     """The body of a request as a file, as long as it is needed.
 
     Raises:
-        HiveError: `body_too_large`, `storage_full`; `malformed`: it broke off or took too long.
+        HiveError: `storage_full`; `malformed`: it broke off or took too long.
     """
     # What is there was left by a daemon that was killed.
     await asyncio.to_thread(shutil.rmtree, uploads, ignore_errors=True)
@@ -68,14 +68,10 @@ async def _received(uploads: Path, request: Request) -> AsyncIterator[Path]:
 
 
 async def _write(write: Any, request: Request) -> None:  # noqa: ANN401 - of a raw file
-    size = 0
+    """Write the body as it comes; the gate of the socket bounds it."""
     try:
         async with asyncio.timeout(_PATIENCE):
             async for chunk in request.stream():
-                size += len(chunk)
-                if size > MAX_BUNDLE:
-                    what = f"a bundle may have {MAX_BUNDLE:,} bytes"
-                    raise HiveError("body_too_large", what, "Keep large files out of it, and out of its history")
                 rest = memoryview(chunk)
                 while rest:
                     rest = rest[write(rest) :]
