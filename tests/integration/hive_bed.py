@@ -161,6 +161,11 @@ class HiveProcess:
         assert self._pid is not None
         return self._pid
 
+    @property
+    def running(self) -> int | None:
+        """Its process, while there is one."""
+        return self._pid
+
     def agent_socket(self, name: str) -> Path:
         return self.place / "state" / "run" / "agents" / name / "hive.sock"
 
@@ -215,9 +220,11 @@ class HiveProcess:
         return code
 
     async def kill(self) -> None:
-        """Whatever it does, it ends."""
+        """Whatever it does, it ends; perhaps it has, and nobody has read that yet."""
         if self._pid is not None:
-            await self.end(signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGKILL)
+            await self.ended()
 
     def stored(self) -> list[tuple[int, str, str]]:
         """(id, sender, body) of every message, read by nobody's code but sqlite's."""

@@ -74,11 +74,23 @@ def serve(config: str) -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
         settings = load_settings(Path(config))
-        asyncio.run(run(settings, runtime=NobodyRuntime(settings.agents), on_ready=_ready))
+        asyncio.run(run(settings, runtime=_runtime(settings.agents, Path(config)), on_ready=_ready))
     except HiveError as error:
         print(f"refused: {error.code}: {error}", file=sys.stderr)  # noqa: T201
         return 4
     return 0
+
+
+def _runtime(agents: Iterable[str], config: Path) -> NobodyRuntime:
+    """What a test put beside the settings has a daemon deploy, and be killed meanwhile."""
+    hook = config.with_name("deploy.json")
+    if not hook.exists():
+        return NobodyRuntime(agents)
+    # As a program this is `__main__`; what follows knows it by its name.
+    sys.modules.setdefault("hive_process", sys.modules[__name__])
+    from deploy_process import prepare  # noqa: PLC0415
+
+    return prepare(agents, hook)
 
 
 def _ready(ready: Ready) -> None:
