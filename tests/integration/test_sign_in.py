@@ -94,6 +94,22 @@ async def test_the_right_code_signs_in_and_the_agent_goes_on(tmp_path: Path, cap
         assert ACCESS_TOKEN not in told
 
 
+async def test_another_sign_in_is_told_without_waiting_for_a_turn(tmp_path: Path) -> None:
+    async with signed_out(tmp_path) as (here, _):
+        here.start()
+
+        def about_login() -> list[dict[str, Any]]:
+            return [report for report in here.hive.reports if "loginExpiresAt" in report]
+
+        assert (await here.hive.command("login-code", code=code_for(await link_of(here)))).ok
+        await reached(here, "done")
+        await here.hive.until(lambda: here.hive.reported(state="idle"))
+        told = len(about_login())
+        assert (await here.hive.command("login-code", code=code_for(await link_of(here)))).ok
+        await here.hive.until(lambda: len(about_login()) > told)
+        assert about_login()[-1]["account"]
+
+
 async def test_a_wrong_code_ends_the_attempt_and_says_why(tmp_path: Path) -> None:
     async with signed_out(tmp_path) as (here, _):
         here.start()

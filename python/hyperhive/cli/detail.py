@@ -154,7 +154,9 @@ def _words(kind: str, data: dict[str, Any]) -> str:
         return ("error: " if data.get("isError") else "") + str(data.get("content"))
     if kind == "turn_end":
         took = f"{data.get('durationMs', 0) / 1000:.1f} s"
-        return f"{data.get('outcome')} after {took}" + (f": {data['note']}" if data.get("note") else "")
+        # Where nobody's message woke it there is no outcome.
+        how = data.get("outcome") or ("ended well" if data.get("ok") else "failed")
+        return f"{how} after {took}" + (f": {data['note']}" if data.get("note") else "")
     if isinstance(data.get("text"), str):
         return str(data["text"])
     return json.dumps(data, ensure_ascii=False) if data else ""

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from hyperhive.harness.any_session import AnySession
+    from hyperhive.wire import LoginReport
 
 _log = logging.getLogger(__name__)
 
@@ -84,7 +85,8 @@ async def run(
         )
         compaction = Compaction(control, runner)
         loop = TurnLoop(settings, hive, control, runner, compaction, turns=turns)
-        sign_in = SignIn(settings, lambda report: reporter.tell(login=report), means.for_sign_in)
+        renewed = asyncio.Event()
+        sign_in = SignIn(settings, _told(reporter, renewed), means.for_sign_in)
         upkeep = Upkeep(control, session, events, reporter, means, compaction)
         further = _further(sign_in, upkeep)
         commands = Commands(
@@ -98,6 +100,7 @@ async def run(
                     group.create_task(events.deliver(), name="events"),
                     group.create_task(events.record(), name="record"),
                     group.create_task(_ask_ahead(abilities, find), name="abilities"),
+                    group.create_task(_look_again(renewed, means), name="login"),
                 ]
                 await loop.run()
                 await sign_in.close()
@@ -128,6 +131,23 @@ async def _flush(commands: Commands, reporter: Reporter, events: Events, seconds
         group.create_task(commands.flush(seconds), name="flush-commands")
         group.create_task(reporter.flush(seconds), name="flush-reports")
         group.create_task(events.flush(seconds), name="flush-events")
+
+
+def _told(reporter: Reporter, renewed: asyncio.Event) -> Callable[[LoginReport], None]:
+    def tell(report: LoginReport) -> None:
+        reporter.tell(login=report)
+        if report.phase == "done":
+            renewed.set()
+
+    return tell
+
+
+async def _look_again(renewed: asyncio.Event, means: Means) -> None:
+    """After each sign-in the hive hears whose login it is, and when it ends, without waiting for a turn."""
+    while True:
+        await renewed.wait()
+        renewed.clear()
+        await means.look()
 
 
 async def _ask_ahead(abilities: Abilities, find: Callable[[Mapping[str, str]], str]) -> None:
