@@ -371,6 +371,37 @@ async def test_what_was_built_upon_another_nixpkgs_is_built_anew(bed: ApprovalBe
     assert (row.status, row.stale, row.build["base"]) == ("pending", True, "nixpkgs 2")
 
 
+async def test_what_moved_while_it_was_built_is_never_shown(bed: ApprovalBed) -> None:
+    bed.builder.held = asyncio.Event()
+    row = await bed.propose(1)
+    await bed.builder.started.get()
+    # As a deployment does: main first, and what that means for others is written down after it.
+    bed.world.mains["alice"] = commit(9)
+    bed.builder.held.set()
+    await bed.idle()
+    assert [(await bed.get(row.id)).base_hash] == [commit(9)]
+    assert [status for _, status in bed.rows].count("pending") == 1
+
+
+async def test_what_is_built_anew_during_the_decision_is_not_decided(bed: ApprovalBed) -> None:
+    row = await bed.apply(1)
+    real = bed.repos.main
+
+    async def main(agent: str) -> str:
+        before = await real(agent)
+        bed.repos.main = real
+        bed.world.mains["alice"] = commit(9)
+        await bed.approvals.moved(row)
+        await bed.idle()
+        return before
+
+    bed.repos.main = main
+    error = await refused(bed.approve(row))
+    assert (error.code, "is built anew since" in error.message) == ("wrong_state", True)
+    row = await bed.get(1)
+    assert (row.status, row.base_hash) == ("pending", commit(9))
+
+
 async def test_the_same_commit_deployed_meanwhile_leaves_nothing_to_do(bed: ApprovalBed) -> None:
     row = await bed.apply(1)
     bed.world.mains["alice"] = commit(1)

@@ -131,7 +131,8 @@ def too_late(row: Any, step: Step | None = None) -> HiveError:  # noqa: ANN401 -
         what = "is being built, what it changes is not known yet"
         return HiveError("wrong_state", f"approval {row.id} {what}", "Wait until it waits for you")
     if status in OPEN:
-        return HiveError("wrong_state", f"approval {row.id} is {status}", "Wait for the decision")
+        what = f"approval {row.id} is {status}, and is built anew since it was shown"
+        return HiveError("wrong_state", what, "Look at what it changes now")
     by = f" by {row.decided_by}" if row.decided_by else ""
     at = f" at {rfc3339(moment)}" if (moment := row.decided_at or row.ended_at) else ""
     said = _SAID.get(status, f"was {status}")
