@@ -38,19 +38,19 @@ def _answer(*rows: dict[str, Any], **more: Any) -> dict[str, Any]:  # noqa: ANN4
 
 def test_usage_is_shown_with_the_sums_of_each_agent(hive: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
     hive.answers["GET /api/usage"] = _answer(
-        _row("2026-11-22", "alice", inputTokens=1500, cacheReadTokens=2_500_000),
+        _row("2026-11-22", "alice", "claude-haiku", inputTokens=500, cacheWriteTokens=1000, cacheReadTokens=2_500_000),
         _row("2026-11-21", "alice", failed=1, lost=1),
         _row("2026-11-22", "bob", "m\x1b[31mx"),
         budget=_BUDGET,
     )
     assert main(["usage", "--days", "2"]) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert lines[0] == ["DAY", "AGENT", "MODEL", "TURNS", "FAILED", "IN", "OUT", "CACHE", "W", "CACHE", "R", "USD"]
-    assert lines[1] == ["2026-11-22", "bob", "mx", "1", "0", "0", "0", "0", "0", "0.50"], "newest last, harmless"
+    assert lines[0] == ["DAY", "AGENT", "MODEL", "TURNS", "FAILED", "IN", "OUT", "CACHED", "USD"]
+    assert lines[1] == ["2026-11-22", "bob", "mx", "1", "0", "0", "0", "0", "0.50"], "newest last, harmless"
     assert lines[2][:5] == ["2026-11-21", "alice", "haiku", "1", "1"]
-    assert lines[3] == ["2026-11-22", "alice", "haiku", "1", "0", "1.5k", "0", "0", "2.50M", "0.50"]
-    assert lines[4] == ["all", "alice", "2", "1", "1.5k", "0", "0", "2.50M", "1.00"]
-    assert lines[6] == ["all", "3", "1", "1.5k", "0", "0", "2.50M", "1.50"]
+    assert lines[3] == ["2026-11-22", "alice", "haiku", "1", "0", "1.5k", "0", "2.50M", "0.50"]
+    assert lines[4] == ["all", "alice", "2", "1", "1.5k", "0", "2.50M", "1.00"]
+    assert lines[6] == ["all", "3", "1", "1.5k", "0", "2.50M", "1.50"]
     said = " ".join(lines[8])
     assert "today, the hive: 3 turns, 1.50 USD; budget: 1.25 of 5.00 USD (for today), 3 of 200 turns" in said
     assert lines[9][:2] == ["1", "turn"]

@@ -63,8 +63,8 @@ def _show_table(answer: dict[str, Any]) -> None:
 
     right = {"justify": "right"}
     columns: list[tuple[str, dict[str, Any]]] = [
-        ("DAY", {}), ("AGENT", {}), ("MODEL", {"overflow": "ellipsis"}), ("TURNS", right), ("FAILED", right),
-        ("IN", right), ("OUT", right), ("CACHE W", right), ("CACHE R", right), ("USD", right),
+        ("DAY", {}), ("AGENT", {}), ("MODEL", {}), ("TURNS", right), ("FAILED", right),
+        ("IN", right), ("OUT", right), ("CACHED", right), ("USD", right),
     ]  # fmt: skip
     rows = list(reversed(answer["usage"]))
     lines = [_line(row, row["day"], row["agent"], row["model"]) for row in rows]
@@ -87,12 +87,11 @@ def _line(row: dict[str, Any], day: str, agent: str, model: str) -> list[tuple[s
     return [
         (plain(day, one_line=True), style or "dim"),
         (name, colour_of(name)),
-        (short(model, 24), ""),
+        (short(model.removeprefix("claude-"), 16), ""),
         (f"{row['turns']:,}", style),
         (f"{row['failed']:,}", "red" if row["failed"] else "dim"),
-        (tokens(row["inputTokens"]), style),
+        (tokens(row["inputTokens"] + row["cacheWriteTokens"]), style),
         (tokens(row["outputTokens"]), style),
-        (tokens(row["cacheWriteTokens"]), style),
         (tokens(row["cacheReadTokens"]), style),
         (f"{row['costUsd']:.2f}", style),
     ]
