@@ -29,8 +29,9 @@ _AGENT_NIX: Final = b"""\
 """
 #: Highest of all places for attributes: a `.gitattributes` in a commit could call the whole of a change binary.
 _ATTRIBUTES: Final = b"* !diff !text !eol !filter !ident !merge !working-tree-encoding !export-subst !export-ignore\n"
-#: The manager reads it from inside its container, with whatever umask the daemon runs.
-_CONFIG: Final = {"core.sharedRepository": "0644", "core.logAllRefUpdates": "always", "gc.auto": "0"}
+#: The manager reads it from inside its container, with whatever umask the daemon runs. Not 0644: where the group may
+#: read, git sets set-group-ID on directories, which `RestrictSUIDSGID` of the daemon's unit forbids.
+_CONFIG: Final = {"core.sharedRepository": "0604", "core.logAllRefUpdates": "always", "gc.auto": "0"}
 
 
 def template_name() -> str:
