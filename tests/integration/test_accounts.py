@@ -290,6 +290,7 @@ async def test_the_operator_can_have_one_try_before_the_reset(place: Path, actio
         number = await hive.send("bob")
         await hive.send("carol")
         await hive.do("bob", action)
+        hive.watch.skip()
         assert [d["id"] for d in await bob.recv()] == [number]
         assert await carol.recv() == []
         assert "bob tries first" in ((await _shown(hive, "carol"))[1] or "")

@@ -146,3 +146,13 @@ async def test_a_crash_in_a_turn_is_a_failed_turn(place: Path) -> None:
         told = await _event(hive, manager, "turn_failed")
         assert (told["message"], told["attempt"]) == (number, 1)
         assert "Out of memory" in told["reason"]
+
+
+async def test_a_hold_waits_for_the_operator_and_is_not_the_managers_to_lift(place: Path) -> None:
+    async with life(place, AGENTS, **MANAGED, limits=ONCE) as hive:
+        manager, alice = await hive.up("manager"), await hive.up("alice")
+        await _held(hive, alice)
+        await manager.ask("/v1/agents/alice/start", {})
+        assert [item["id"] for item in await hive.waiting("hold")] == ["hold-alice"]
+        await hive.do("alice", "start")
+        assert await hive.waiting("hold") == []
