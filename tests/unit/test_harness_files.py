@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sqlite3
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ import pytest
 
 from hyperhive.errors import HiveError
 from hyperhive.harness.login import login_marks, login_source, read_credentials
+from hyperhive.harness.meter import Tokens
 from hyperhive.harness.record import FILE, Record
 from hyperhive.harness.session_file import FILE as SESSION
 from hyperhive.harness.session_file import Remembered, load, save, valid_id
@@ -29,6 +31,8 @@ def test_a_session_is_remembered(tmp_path: Path) -> None:
     assert load(tmp_path) is None
     save(tmp_path, Remembered(ID, 0.25, "digest"))
     assert load(tmp_path) == Remembered(ID, 0.25, "digest")
+    save(tmp_path, Remembered(ID, 0.25, "digest", Tokens(1, 2, 3, 4)))
+    assert load(tmp_path) == Remembered(ID, 0.25, "digest", Tokens(1, 2, 3, 4))
     assert [path.name for path in tmp_path.iterdir()] == [SESSION]
     assert (tmp_path / SESSION).stat().st_mode & 0o777 == 0o600
 
@@ -184,3 +188,11 @@ def test_a_missing_variable_is_named() -> None:
     full = dict.fromkeys(("HIVE_SOCKET", "HIVE_STATE", "HIVE_SHARED", "CLAUDE_CONFIG_DIR"), "/x")
     assert Settings.from_environment(full).credentials is None
     assert Settings.from_environment(full).instance != Settings.from_environment(full).instance
+
+
+@pytest.mark.parametrize(
+    "tokens", ["1234", [1, 2, 3], [1, 2, 3, -4], [1, 2, 3, True], [1, 2, 3, 1e9], [1, 2, 3, 2**60]]
+)
+def test_tokens_that_make_no_sense_are_unknown(tmp_path: Path, tokens: object) -> None:
+    (tmp_path / "hyperhive-session").write_text(json.dumps({"session_id": ID, "cost": 1, "tokens": tokens}))
+    assert load(tmp_path) == Remembered(ID, 1)
