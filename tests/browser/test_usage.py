@@ -101,7 +101,7 @@ def test_an_agents_page_shows_what_it_used_today_and_its_budget(dashboard: Dashb
     }
     dashboard.open_agent("alice")
     chips = dashboard.page.locator(".state-row")
-    chips.get_by_text("$7.50, today $1.70").wait_for()
+    chips.get_by_text("$7.50 · today $1.70").wait_for()
     chips.get_by_text("budget 85 %").wait_for()
 
 

@@ -42,7 +42,7 @@ export const Context = ({ usage }) =>
 export const Cost = ({ usage, today }) =>
   Number.isFinite(usage?.costUsd) &&
   html`<span class="chip" title=${`${usage.turns ?? 0} turns · ${tokens(usage.inputTokens ?? 0)} tokens in · ${tokens(usage.outputTokens ?? 0)} out · ${tokens(usage.cacheReadTokens ?? 0)} read from the cache`}>
-    <span class="muted">cost</span> ${dollars(usage.costUsd)}${today?.costUsd > 0 && html`<span class="muted">, today</span> ${dollars(today.costUsd)}`}
+    <span class="muted">cost</span> ${dollars(usage.costUsd)}${today?.costUsd > 0 && html` <span class="muted">· today</span> ${dollars(today.costUsd)}`}
   </span>`;
 
 /** From which share of a day's budget on it is worth a word in the agent's row. */

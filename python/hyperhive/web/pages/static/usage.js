@@ -11,6 +11,8 @@ import { Inline } from "./text.js";
 await styled("usage.css");
 
 const SPANS = [7, 30, 90];
+/** Milliseconds for which further turns are waited for. */
+const SETTLE = 500;
 
 const Numbers = ({ row }) =>
   html`<td>${row.turns}${row.failed > 0 && html` <span class="problem" title="turns that did not end well">(${row.failed} ✗)</span>`}</td>
@@ -24,19 +26,22 @@ export const Usage = still(({ today, shown, session }) => {
   const [run, pending, error, forget] = useAction();
   const [days, setDays] = useState(SPANS[0]);
   const [answer, setAnswer] = useState(null);
-  const look = (wanted = days) => run("look", () => session.do(async () => setAnswer(await getUsage({ days: wanted }))));
+  const look = () => run("look", () => session.do(async () => setAnswer(await getUsage({ days }))));
+  const turns = today.today?.turns ?? 0;
   useEffect(() => {
-    if (shown) look();
-  }, [shown, days]);
+    if (!shown) return undefined;
+    const timer = setTimeout(look, answer ? SETTLE : 0);
+    return () => clearTimeout(timer);
+  }, [shown, days, turns]);
   let day = null;
   return html`<section class="view usage" aria-labelledby="usage-title">
     <h2 class="unseen" id="usage-title">Usage</h2>
     <div class="scroll"><div class="scroll-box" tabindex="0" role="region" aria-label="Usage">
-      <p>Today ${dollars(today.today?.costUsd ?? 0)} in ${today.today?.turns ?? 0} turns of all agents.</p>
+      <p>Today ${dollars(today.today?.costUsd ?? 0)} in ${turns === 1 ? "1 turn" : `${turns} turns`} of all agents.</p>
       ${today.budget && html`<${Raise} scope="*" budget=${today.budget} session=${session} />`}
       <div class="buttons" role="group" aria-label="Days">
         ${SPANS.map((span) => html`<${Button} key=${span} aria-pressed=${String(days === span)} onPress=${() => setDays(span)}>${span} days<//>`)}
-        <${Button} class="quiet" off=${pending} onPress=${() => look()}>Look again<//>
+        <${Button} class="quiet" off=${pending} onPress=${look}>Look again<//>
       </div>
       ${answer?.usage.length === 0 && html`<p class="muted nothing">Nothing was used on these days.</p>`}
       ${answer?.usage.length > 0 &&
