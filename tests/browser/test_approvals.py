@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from api_rows import at
 from scenario import HOSTILE, PATCH, SCRIPT, propose
 from test_dashboard import open_all
 
@@ -84,6 +85,22 @@ def test_what_is_being_built_cannot_be_approved_yet(proposed: Dashboard, hive: H
     shown.get_by_text("Nothing was built").wait_for()
     shown.get_by_text("compared and built anew").wait_for()
     shown.get_by_role("button", name="Approve").wait_for()
+
+
+def test_what_is_built_before_anybody_is_asked_is_named_and_what_the_hive_says_of_it_shown(
+    dashboard: Dashboard, hive: Hive
+) -> None:
+    build = {"status": "building", "log": None, "units": []}
+    note = f"it cannot be built now, and is tried again {SCRIPT}"
+    hive.propose("apply", "alice", status="building", commit=COMMIT, base="b" * 40, diff=PATCH, build=build, note=note)
+    hive.wait_for_operator([])
+    dashboard.open()
+    dashboard.page.get_by_text("Being built before you are asked: alice").wait_for()
+    waits = {"id": "approval-1", "kind": "approval", "agent": "alice", "since": at(), "title": "a change", "ref": 1}
+    hive.change_approval(1, status="pending", build={"status": "none", "log": None, "units": []})
+    hive.wait_for_operator([waits])
+    item(dashboard, 1).get_by_text("tried again <script>").wait_for()
+    dashboard.page.get_by_text("Being built before").wait_for(state="detached")
 
 
 def test_who_is_second_is_told_who_was_first_and_keeps_what_was_typed(proposed: Dashboard, hive: Hive) -> None:

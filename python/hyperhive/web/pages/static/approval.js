@@ -124,6 +124,7 @@ export function Approval({ approval: known, session }) {
     <p><${Name} name=${requestedBy} /> ${kind === "spawn" ? "asks for a new agent," : "proposes a change to"} <b><${Name} name=${agent} /></b></p>
     ${description && html`<${Passage} text=${description} />`}
     ${kind === "spawn" ? html`<${Spawn} spec=${approval.spec} />` : html`<${Change} approval=${approval} onWhole=${look} /><${Build} approval=${approval} />`}
+    ${approval.note && html`<p class="problem small"><${Inline} text=${approval.note} /></p>`}
     <${Decision} approval=${approval} run=${run} pending=${pending} session=${session} />
     <p class="small muted"><${Age} at=${expiresAt} until=${true} /> left, then it expires</p>
     <${Problem} error=${error} onForget=${forget} />

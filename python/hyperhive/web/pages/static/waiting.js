@@ -84,6 +84,7 @@ export class Waiting extends Component {
 
   render({ items, questions, approvals, usage, unread, agents, session }) {
     const sorted = [...items].sort((a, b) => String(a.since).localeCompare(String(b.since)));
+    const building = Object.values(approvals).filter(({ id, status }) => status === "building" && !items.some(({ kind, ref }) => kind === "approval" && ref === id));
     return html`<section class="waiting" aria-labelledby="waiting-title">
       <h2 id="waiting-title" tabindex="-1">Waiting for you ${items.length > 0 && html`<span class="count">${items.length}</span>`}</h2>
       ${items.length === 0 && html`<p class="muted nothing">Nothing is blocked.</p>`}
@@ -93,6 +94,7 @@ export class Waiting extends Component {
             html`<${Item} key=${item.id} item=${item} agent=${agents[item.agent]} question=${item.kind === "question" ? questions[item.ref] : undefined} approval=${item.kind === "approval" ? approvals[item.ref] : undefined} budget=${BUDGETS.has(item.kind) ? (agents[item.ref] ?? usage).budget : undefined} session=${session} />`,
         )}
       </ul>
+      ${building.length > 0 && html`<p class="muted small" role="status">Being built before you are asked: ${building.map(({ agent }) => agent).join(", ")}</p>`}
       ${unread > 0 &&
       html`<a class="hint" href=${linkTo("inbox")}>${unread} unread ${unread === 1 ? "message" : "messages"} for you</a>`}
     </section>`;
