@@ -138,14 +138,19 @@ class Host:
         # What nspawn knows a root by, before it binds /usr.
         (self.root / "usr" / "lib").mkdir()
         shutil.copy(image() / "usr" / "lib" / "os-release", self.root / "usr" / "lib" / "os-release")
-        programs = [RIG / name for name in ("start-container", "reload-container", "init-with-controllers")]
+        programs = [RIG / name for name in ("start-container", "reload-container", "init-with-controllers", "nix")]
         for path in (*programs, RIG.parent / "nixos-container"):
             shutil.copy(path, self.root / "rig" / path.name)
         (self.root / "rig" / "roots").write_text("".join(f"{root}\n" for root in self._surroundings.roots))
         for unit in ("hyperhive.service", "container@.service"):
             (self.root / "etc" / "systemd" / "system" / unit).write_text(self._filled(RIG / unit))
         with (self.root / "etc" / "group").open("a") as groups:
-            groups.write("hyperhive:x:990:\n")
+            groups.write("hyperhive:x:990:\nhyperhive-builder:x:991:\n")
+        with (self.root / "etc" / "passwd").open("a") as users:
+            users.write("hyperhive-builder:x:991:991::/nowhere:/usr/sbin/nologin\n")
+        builders = self.root / "var" / "lib" / "hyperhive-builder"
+        builders.chmod(0o750)
+        os.chown(builders, 0, 991)
         base = self.root / "nix" / "store" / "base"
         shutil.copytree(image() / "etc", base / "etc", symlinks=True)
         # A container's own: nspawn gives it its name, as networking.hostName = "" does.
@@ -226,7 +231,7 @@ class Host:
 _SWITCHES: Final = {"SYSTEMD_SECCOMP": "0"}
 #: What is there before it boots; on NixOS, by tmpfiles.
 _PLACES: Final = (
-    *("usr", "rig/usr", "root", "tmp", "var/lib/nixos-containers", "etc/nixos-containers"),
+    *("usr", "rig/usr", "root", "tmp", "var/lib/nixos-containers", "etc/nixos-containers", "var/lib/hyperhive-builder"),
     *("nix/store", "nix/var/nix/daemon-socket", "nix/var/nix/gcroots/hyperhive", "nix/var/nix/profiles/per-container"),
 )
 
