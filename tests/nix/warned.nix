@@ -2,7 +2,9 @@
 {
   services.hyperhive = {
     defaults.environment.ANTHROPIC_API_KEY = "made-up";
+    budgets.usd = 5;
     agents.alice = {
+      budget.usd = 7.5;
       environment.CLAUDE_CODE_OAUTH_TOKEN = "made-up";
       allowedRecipients = [
         "bop"
@@ -13,13 +15,6 @@
     };
     agents.bob = { };
     agents.carol.enable = false;
-# Four configurations in one that work, but not as safely as they could.
-{
-  services.hyperhive = {
-    defaults.environment.ANTHROPIC_API_KEY = "made-up";
-    agents.alice.environment.CLAUDE_CODE_OAUTH_TOKEN = "made-up";
-    budgets.usd = 5;
-    agents.alice.budget.usd = 7.5;
     database.url = "postgresql+psycopg://hive:made-up@db/hive";
   };
 }
