@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 from contextlib import contextmanager
@@ -41,15 +42,18 @@ async def repositories(results: Results, directory: Path, *, quick: bool) -> Non
             await repos.ensure(f"a{number}")
     base = await repos.ensure(AGENT)
     layout.proposed(AGENT).mkdir()
-    proposed = Proposed(layout.proposed(AGENT) / "config", layout.applied(AGENT))
+    # In threads: other groups may be measured in the same loop.
+    proposed = await asyncio.to_thread(Proposed, layout.proposed(AGENT) / "config", layout.applied(AGENT))
     for number in range(2 if quick else _COMMITS):
-        proposed.commit({f"lib/f{n}.nix": f"{{ }} # {n} {number}\n" * 50 for n in range(_FILES)})
+        await asyncio.to_thread(
+            proposed.commit, {f"lib/f{n}.nix": f"{{ }} # {n} {number}\n" * 50 for n in range(_FILES)}
+        )
     configurations = Configurations(Settings(place, place, place, place, proposed=layout.proposed_root))
     for number in range(2 if quick else _ROUNDS):
-        commit = proposed.commit({"agent.nix": f"{{ pkgs, ... }}: {{ }} # {number}\n"})
+        commit = await asyncio.to_thread(proposed.commit, {"agent.nix": f"{{ pkgs, ... }}: {{ }} # {number}\n"})
         await _one(results, repos, configurations, (number, base, commit), place)
         base = commit
-    await _largest(results, repos, layout, proposed)
+    await _largest(results, repos, layout, proposed, 30 if quick else _LARGE - 30)
 
 
 async def _one(
@@ -67,11 +71,11 @@ async def _one(
         await repos.export(AGENT, commit, place / f"source-{number}")
 
 
-async def _largest(results: Results, repos: Repos, layout: Layout, proposed: Proposed) -> None:
+async def _largest(results: Results, repos: Repos, layout: Layout, proposed: Proposed, many: int) -> None:
     words = random.Random(1)  # noqa: S311 - no secret
-    files = {f"d{n}": "".join(f"{words.getrandbits(60):016x}\n" for _ in range(_LINES)) for n in range(_LARGE - 30)}
-    commit = proposed.commit(files)
-    bundle = proposed.bundle(commit)
+    files = {f"d{n}": "".join(f"{words.getrandbits(60):016x}\n" for _ in range(_LINES)) for n in range(many)}
+    commit = await asyncio.to_thread(proposed.commit, files)
+    bundle = await asyncio.to_thread(proposed.bundle, commit)
     with _timed(results, "pin_largest"):
         await repos.pin(AGENT, 1000, commit, bundle)
     results.notes["largestBundleMiB"] = round(bundle.stat().st_size / 2**20, 1)
