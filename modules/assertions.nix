@@ -81,8 +81,10 @@ let
     name: agent:
     concatMap (
       recipient:
-      optional (hive.isAgentName recipient && !lib.elem recipient (names ++ hive.otherRecipients))
-        "${at "agents.${name}.allowedRecipients"}: no agent '${recipient}' is declared, so there is one only where it is spawned; declared are ${quote names}, and 'manager', 'operator' and '*' always exist."
+      optional (hive.isAgentName recipient && !lib.elem recipient (names ++ hive.otherRecipients)) (
+        "${at "agents.${name}.allowedRecipients"}: no agent '${recipient}' is declared, so there is one only where it is "
+        + "spawned; declared are ${quote names}, and 'manager', 'operator' and '*' always exist."
+      )
     ) (recipientsOf agent)
   );
 
