@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed-dev
 DEMO   := $(VENV)/.installed
 
-.PHONY: help demo test test-lowest crash lock check format options-doc bench clean
+.PHONY: help demo test test-long test-lowest crash lock check format options-doc bench clean
 .DEFAULT_GOAL := help
 
 help: ## what there is to do
@@ -41,6 +41,9 @@ test: $(STAMP) ## the whole test suite, in two halves at a time
 	  trap 'kill -INT $$large 2>/dev/null; rm -f "$$said"; exit 130' INT TERM; \
 	  status=0; $(PYTEST) tests $(LARGE:%=--ignore=%) || status=$$?; \
 	  wait $$large || status=$$?; cat "$$said"; rm -f "$$said"; exit $$status
+
+test-long: export HYPERHIVE_LONG = 1
+test-long: test ## the same with the long tests, which it leaves out otherwise
 
 test-lowest: $(VENV)-lowest/.installed ## the test suite with the oldest supported versions
 	@$(VENV)-lowest/bin/python -m pytest -c python/pyproject.toml --rootdir=. -p no:cacheprovider tests/unit tests/integration

@@ -17,6 +17,28 @@ if TYPE_CHECKING:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "tier(name): needs something that not every machine has")
+    config.addinivalue_line(
+        "markers", "long: what a shorter test shows as well, in more ways; left out unless asked for"
+    )
+
+
+def _wants_long() -> bool:
+    return bool(os.environ.get("HYPERHIVE_LONG"))
+
+
+def pytest_report_header() -> str:
+    """Whether the whole suite runs."""
+    return (
+        "long tests: run" if _wants_long() else "long tests: left out (make test-long, or HYPERHIVE_LONG=1, runs them)"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the long tests out where nobody asked for them; they are counted as deselected."""
+    left_out = [] if _wants_long() else [item for item in items if item.get_closest_marker("long")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 def required_tiers() -> frozenset[str]:

@@ -79,7 +79,7 @@ async def _asked(up: Swarm, number: int) -> None:
     await up.until(lambda e: e.type == "approval" and e.data["id"] == number and e.data["status"] == "pending")
 
 
-@pytest.fixture(params=["bubblewrap", "process"])
+@pytest.fixture(params=["bubblewrap", pytest.param("process", marks=pytest.mark.long)])
 def runtime(request: pytest.FixtureRequest, require_tier: Callable[[str, object, str], None]) -> str:
     name: str = request.param
     if name == "bubblewrap":

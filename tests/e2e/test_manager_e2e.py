@@ -57,7 +57,7 @@ _SCENARIO: dict[str, Any] = {
 }
 
 
-@pytest.fixture(params=["bubblewrap", "process"])
+@pytest.fixture(params=["bubblewrap", pytest.param("process", marks=pytest.mark.long)])
 def runtime(request: pytest.FixtureRequest, require_tier: Callable[[str, object, str], None]) -> str:
     name: str = request.param
     if name == "bubblewrap":

@@ -23,7 +23,7 @@ _SCENARIO = {
 }
 
 
-@pytest.fixture(params=["bubblewrap", "process"])
+@pytest.fixture(params=["bubblewrap", pytest.param("process", marks=pytest.mark.long)])
 def runtime(request: pytest.FixtureRequest, require_tier: Callable[[str, object, str], None]) -> str:
     name: str = request.param
     if name == "bubblewrap":

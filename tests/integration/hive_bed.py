@@ -102,10 +102,10 @@ class RunningHive:
 @contextlib.asynccontextmanager
 async def running_hive(place: Path, agents: dict[str, Any] | None = None, **more: Any) -> AsyncIterator[RunningHive]:  # noqa: ANN401
     """A daemon in this process, until the end of the block."""
+    settings = parse_settings(settings_json(place, agents, **more))
+    ready: asyncio.Future[Ready] = asyncio.get_running_loop().create_future()
     umask = os.umask(0o077)
     _lay_out(place)
-    ready: asyncio.Future[Ready] = asyncio.get_running_loop().create_future()
-    settings = parse_settings(settings_json(place, agents, **more))
     runtime = NobodyRuntime(settings.agents)
     task = asyncio.create_task(run(settings, runtime=runtime, on_ready=ready.set_result))
     try:
@@ -116,9 +116,11 @@ async def running_hive(place: Path, agents: dict[str, Any] | None = None, **more
             yield RunningHive(place, await ready, runtime, clients)
     finally:
         task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        # Waited for, not awaited: one that failed raises what the block has raised already.
+        await asyncio.wait({task})
         os.umask(umask)
+    if not task.cancelled():
+        task.result()
 
 
 @functools.cache

@@ -132,6 +132,7 @@ async def test_an_approved_system_is_switched_to_in_its_container(hive: Swarm) -
     assert await runs_system(hive, "bob", "default")
 
 
+@pytest.mark.long
 async def test_a_system_whose_harness_does_not_come_up_is_taken_back(hive: Swarm) -> None:
     before = await hive.host.inside("alice", "readlink", "/run/current-system")
     number = await proposed(hive, made(hive, "b", "broken", "/bin/false"))
