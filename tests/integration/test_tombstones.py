@@ -83,11 +83,10 @@ async def test_only_a_file_of_its_own_with_something_in_it_is_a_login(
 
 
 async def test_a_tombstone_says_what_is_kept_of_it(hive: Life) -> None:
-    before = (await hive.tombstone("alice") or {})["sizeBytes"]
     (_of(hive) / "state" / "big").write_bytes(os.urandom(300_000))
     (_of(hive) / "state" / "link").symlink_to("/usr")
     row = await hive.tombstone("alice") or {}
-    assert 300_000 <= row["sizeBytes"] - before < 400_000
+    assert 300_000 <= row["sizeBytes"] < 400_000
     assert (row["origin"], row["declared"], row["unread"]) == ("declared", True, 0)
     await hive.reload({"bob": {}})
     assert (await hive.tombstone("alice") or {})["declared"] is False
@@ -195,7 +194,7 @@ async def test_whatever_an_agent_left_is_counted_and_wiped_and_nothing_else(hive
     (outside / "deeper" / "file").write_text("the operator's")
     (outside / "deeper").chmod(0o500)
     state = _of(hive) / "state"
-    _deep(state, 5000)
+    _deep(state, 2500)  # deeper than a path may be long, and than Python recurses
     (state / "out").symlink_to(outside)
     (state / "up").symlink_to("../../../../outside/deeper/file")
     os.link(outside / "deeper" / "file", state / "hard")
@@ -207,7 +206,7 @@ async def test_whatever_an_agent_left_is_counted_and_wiped_and_nothing_else(hive
     (state / "-rf\n*").write_text("a name")
     os.mkfifo(state / "fifo")
     async with asyncio.timeout(30):
-        assert (await hive.tombstone("alice") or {})["sizeBytes"] >= 5000
+        assert (await hive.tombstone("alice") or {})["sizeBytes"] >= 2500
         assert (await hive.purge("alice"))["status"] == "done"
     assert not _of(hive).exists()
     assert (outside / "deeper" / "file").read_text() == "the operator's"
