@@ -43,7 +43,10 @@ async def test_a_question_is_answered_and_the_turn_is_seen(tmp_path: Path, runti
         assert kinds[-1] == "turn_end"
         assert {"text", "tool_call", "tool_result"} <= set(kinds)
         await up.agent_state("alice", "idle")
-        sent = (await client.messages(to="alice"))[0]
+        # The outcome comes after the report of what was used, so perhaps after the turn is seen to have ended.
+        async with asyncio.timeout(PATIENCE):
+            while (sent := (await client.messages(to="alice"))[0]).state != "settled":  # noqa: ASYNC110 - it ends soon
+                await asyncio.sleep(0.1)
         assert (sent.state, sent.outcome, sent.deliveries) == ("settled", "settled", 1)
 
 

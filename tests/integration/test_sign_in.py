@@ -7,6 +7,7 @@ import logging
 import os
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +18,6 @@ from hyperhive.harness import processes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
 
 @asynccontextmanager
@@ -66,7 +66,11 @@ def everything(here: Place) -> str:
     """All that left the harness: reports, events, answers to commands, and what lies in the agent's directories."""
     hive = here.hive
     said = json.dumps([hive.reports, [one.model_dump(mode="json") for one in [*hive.events, *hive.done.values()]]])
-    files = [path for path in here.root.rglob("*") if path.is_file() and "claude" not in path.parts]
+    # Not below claude's own directory, where files come and go while this looks.
+    files = [
+        Path(top) / name for top, _, names in os.walk(here.root) if "claude" not in Path(top).parts for name in names
+    ]
+    files = [path for path in files if path.is_file()]
     return said + "".join(path.read_bytes().decode(errors="replace") for path in files)
 
 
