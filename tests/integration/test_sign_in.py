@@ -206,10 +206,12 @@ async def test_a_login_from_the_environment_is_not_shadowed(tmp_path: Path) -> N
     ],
     ids=["host", "scheme", "suffix", "user", "long", "character"],
 )
-async def test_a_link_to_elsewhere_is_not_shown(tmp_path: Path, said: str) -> None:
+async def test_a_link_to_elsewhere_is_not_shown(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, said: str
+) -> None:
+    # Beside the agent's directories: the program itself names the link.
+    program = tmp_path_factory.mktemp("program") / "claude"
     async with signed_out(tmp_path) as (here, _):
-        program = tmp_path / "bin" / "claude"
-        program.parent.mkdir()
         program.write_text(f"#!/bin/sh\nprintf 'visit:\\n%b\\ncode here > ' '{said}'\nexec sleep 60\n")
         program.chmod(0o755)
         here.find = lambda _environment: str(program)
