@@ -10,6 +10,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from hyperhive.errors import HiveError
+from hyperhive.hive.background import begin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +49,7 @@ class Signs:
         self._leaving: dict[str, asyncio.Event] = {}
         self._look: asyncio.Task[None] | None = None
         self._doubted = False
+        self._closed = False
 
     def expect_first(self, name: str) -> None:
         """It was started."""
@@ -60,7 +62,7 @@ class Signs:
     def lost(self, name: str) -> None:
         """Its poll ended; the next one should follow."""
         self.forget(name)
-        if name in self._runtime.running():
+        if name in self._runtime.running() and not self._closed:
             self._expect(name, _NEXT)
             self._doubts[name] = asyncio.get_running_loop().call_later(_SILENCE, self._doubt, name)
 
@@ -81,12 +83,15 @@ class Signs:
             event.set()
 
     def close(self) -> None:
-        """Expect nothing any more."""
+        """Expect nothing any more, also of those whose polls end with the hive."""
+        self._closed = True
         for name in {*self._timers, *self._doubts}:
             self.forget(name)
 
     def _expect(self, name: str, seconds: float) -> None:
         self.forget(name)
+        if self._closed:
+            return
         self._timers[name] = asyncio.get_running_loop().call_later(seconds, self._overdue, name)
 
     def _overdue(self, name: str) -> None:
@@ -104,7 +109,7 @@ class Signs:
         # Many that fall silent at once are one look, and those that do while it is taken are one more.
         self._doubted = True
         if self._look is None or self._look.done():
-            self._look = self._group.create_task(self._look_now(), name="look at what is silent")
+            self._look = begin(self._group, self._look_now(), "look at what is silent")
 
     async def _look_now(self) -> None:
         while self._doubted:
