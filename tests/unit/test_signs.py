@@ -1,4 +1,4 @@
-"""Signs of life at the end of the hive: timers that fire while its group is closing begin nothing, and break nothing."""
+"""Signs of life at the end of the hive: timers that fire while its group is closing begin nothing and break nothing."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ async def test_polls_that_end_with_the_hive_are_expected_no_more() -> None:
     bed.signs.close()
     bed.signs.lost("alice")
     bed.signs.expect_first("alice")
-    assert not bed.signs._timers  # noqa: SLF001 - nothing that is to come is to be waited for
-    assert not bed.signs._doubts  # noqa: SLF001
+    assert not bed.signs._timers
+    assert not bed.signs._doubts
     await _end(task)
     assert bed.complaints == []
