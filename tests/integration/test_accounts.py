@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sqlite3
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -306,16 +308,83 @@ async def test_a_limit_of_many_years_is_nobody_elses(place: Path) -> None:
         assert (await _shown(hive, "bob"))[0] == "idle"
 
 
-async def test_after_a_restart_of_the_hive_the_harnesses_say_it_again(place: Path) -> None:
+async def test_a_limit_outlives_the_hive_and_nobody_asks_before_it_is_over(place: Path) -> None:
+    async with life(place, AGENTS) as hive:
+        alice, _bob, _other = await _up(hive, "alice", "bob", "carol")
+        await _up(hive, "other", account="another")
+        until = await _limited(alice, 3600)
+        await hive.send("bob")
+    async with life(place, AGENTS) as hive:
+        # Whose account it is, is known before its harness has said a word: its first recv may come before that.
+        await hive.running("bob")
+        bob = hive.harness("bob", "second")
+        await bob.ask("/v1/commands", {})
+        assert await bob.recv() == []
+        await bob.report("idle", account="shared", instance="second", n=1)
+        row = await hive.row("bob")
+        assert (row["state"], row["problem"]) == (
+            "rate_limited",
+            "the account that it shares with alice has reached its limit: 5-hour limit",
+        )
+        assert datetime.fromisoformat(row["until"]) == datetime.fromisoformat(until)
+        await hive.up("other", "second")
+        assert (await _shown(hive, "other"))[0] == "idle"
+        # Whoever ran into it says it once more, where its harness outlived the hive; that is no second limit.
+        alice = await hive.up("alice")
+        await _limited(alice, 3500)
+        assert (await hive.row("bob"))["until"] == row["until"]
+        await hive.do("bob", "resume")
+        assert len(await bob.recv()) == 1, "the operator may have one try, as before"
+
+
+async def test_a_limit_that_passed_while_the_hive_was_down_is_forgotten(place: Path) -> None:
     async with life(place, AGENTS) as hive:
         alice, _bob = await _up(hive, "alice", "bob")
         await _limited(alice, 3600)
+    with contextlib.closing(sqlite3.connect(place / "state" / "hive.sqlite")) as connection:
+        connection.execute("UPDATE account_limits SET until = '2026-01-01 00:00:00'")
+        connection.commit()
     async with life(place, AGENTS) as hive:
         (_bob,) = await _up(hive, "bob")
         assert (await _shown(hive, "bob"))[0] == "idle"
-        alice = await hive.up("alice")
-        await _limited(alice, 3500, account="shared")
-        assert (await _shown(hive, "bob"))[0] == "rate_limited"
+    assert _limits(place) == []
+
+
+def _limits(place: Path) -> list[tuple[str, str]]:
+    with contextlib.closing(sqlite3.connect(place / "state" / "hive.sqlite")) as connection:
+        return connection.execute("SELECT account, by FROM account_limits").fetchall()
+
+
+@pytest.mark.parametrize("end", ["the reset", "an answer"])
+async def test_a_limit_that_is_over_is_not_kept(place: Path, end: str) -> None:
+    async with life(place, AGENTS) as hive:
+        alice, bob = await _up(hive, "alice", "bob")
+        await _limited(alice, SOON)
+        await hive.watch.agent("bob", state="rate_limited")
+        if end == "an answer":
+            number = await hive.send("alice")
+            await alice.park()
+            hive.watch.skip()
+            await _handed_out(hive, "alice")
+            began = _in(0)
+            await alice.report("thinking")
+            await alice.outcome(number)
+            await _well(alice, began)
+        await hive.watch.agent("bob", state="idle", problem=None)
+        await bob.report("idle")
+    assert _limits(place) == []
+
+
+async def test_a_login_that_changed_while_the_hive_was_down_counts_from_its_first_report(place: Path) -> None:
+    async with life(place, AGENTS) as hive:
+        alice, _bob = await _up(hive, "alice", "bob")
+        await _limited(alice, 3600)
+        await hive.send("bob")
+    assert _limits(place) == [("shared", "alice")]
+    async with life(place, AGENTS) as hive:
+        (bob,) = await _up(hive, "bob", account="its own")
+        assert (await _shown(hive, "bob"))[0] == "idle"
+        assert len(await bob.recv()) == 1
 
 
 async def test_what_was_limited_is_the_same_message_and_not_counted(place: Path) -> None:

@@ -2,8 +2,8 @@
 
 What flows through: the reports of harnesses. One that rests for a limit of its account shuts the mailboxes of all that
 have the same account, until the time that it names. Then one of them goes first; the others follow when it was
-answered, a second apart, so that an account which is still at its limit is asked once and not by all. Nothing of it is
-stored: after a restart of the hive, harnesses say again what they rest for.
+answered, a second apart, so that an account which is still at its limit is asked once and not by all. A limit is
+on disk until it is over, and so is who has which account: after a restart of the hive nobody asks before the time.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from hyperhive.hive.deadlines import Deadlines
 from hyperhive.hive.roster import Decision
+from hyperhive.store import limits
+from hyperhive.store.limits import AccountLimit
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -71,12 +73,28 @@ class Accounts:
         self._limits: dict[str, _Limit] = {}
         #: The rest of each agent that was dealt with: what it says again is not news.
         self._taken: dict[str, tuple[object, ...]] = {}
+        #: Whose account is on disk.
+        self._written: dict[str, str | None] = {}
         #: When each account's limit goes on to its next phase.
         self.deadlines = Deadlines[str](hive.clock, self._due)
+
+    async def load(self) -> None:
+        """Take up the limits that earlier runs of the hive knew. After the agents are known."""
+        agents = self._hive.roster.agents.values()
+        self._written = {agent.name: agent.account for agent in agents}
+        now = self._hive.clock()
+        for row in await self._hive.store.read(limits.list_limits):
+            if now < row.until <= now + _LONGEST:
+                limit = _Limit(row.by, row.instance, row.since, row.until, row.problem)
+                self._limits[row.account] = limit
+                self._enter(row.account, limit, "limited", row.until)
+            else:
+                self._keep(row.account, None)
 
     def forget(self, name: str) -> None:
         """The agent was purged."""
         self._taken.pop(name, None)
+        self._written.pop(name, None)
 
     def close(self) -> None:
         """Let nobody go any more."""
@@ -86,6 +104,9 @@ class Accounts:
 
     def changed(self, agent: Agent) -> None:
         """Something about the agent is different, perhaps what it rests for or whose account it has."""
+        if self._written.get(agent.name) != agent.account:
+            self._written[agent.name] = agent.account
+            self._hive.store.note(limits.set_account, (agent.name, agent.account))
         if agent.turn_state == "rate_limited" and agent.limit_scope == "account" and agent.account and agent.until:
             self._rests(agent, agent.account, agent.until)
         elif (limit := self._of(agent)) is not None:
@@ -194,6 +215,9 @@ class Accounts:
         limit.phase = phase
         if phase == "limited":
             limit.free, limit.tried_at = (), None
+        if phase != "trying":
+            # One that is tried is not over: where the hive ends meanwhile, it begins anew with what it knew.
+            self._keep(account, limit if phase == "limited" else None)
         self.deadlines.set(account, until)
         self.deadlines.look()
         for agent in self._members(account):
@@ -201,9 +225,16 @@ class Accounts:
 
     def _end(self, account: str) -> None:
         del self._limits[account]
+        self._keep(account, None)
         self.deadlines.drop(account)
         for agent in self._members(account):
             self._show(agent)
+
+    def _keep(self, account: str, limit: _Limit | None) -> None:
+        row: AccountLimit | None = None
+        if limit is not None:
+            row = AccountLimit(account, limit.by, limit.instance, limit.since, limit.until, limit.problem)
+        self._hive.store.note(limits.change, (account, row))
 
     # --- what follows for an agent
 

@@ -35,6 +35,7 @@ def agent_of(row: Any, now: datetime) -> Agent:  # noqa: ANN401 - a row of the s
         own,
         description=row.description,
         logged_in=row.logged_in,
+        account=row.account,
         fact_since=now,
         wanted_since=now,
     )

@@ -51,6 +51,7 @@ class Trouble:
     async def load(self) -> None:
         """Take up what earlier runs of the hive knew. After the agents are known."""
         await self.holds.load()
+        await self.accounts.load()
 
     async def lift(self, agent: Agent) -> None:
         """The operator wants the agent to go on, whatever the hive has found."""

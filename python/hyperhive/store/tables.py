@@ -14,7 +14,7 @@ from sqlmodel import Field, SQLModel
 from hyperhive.store.types import BigId, UtcDateTime
 
 #: Version of the schema that this code speaks; the newest file in `migrations/versions`.
-SCHEMA: Final = "0011"
+SCHEMA: Final = "0012"
 
 MessageState = Literal[
     # accepted, not done. Handed out or not is known to the broker; → settled, dead
@@ -192,6 +192,8 @@ class AgentRow(SQLModel, table=True):
     prompt: str | None = Field(sa_column=Column(Text))
     #: Whether its Claude was logged in when its harness spoke of it last; null before it ever did.
     logged_in: bool | None = Field(sa_column=Column(Boolean))
+    #: Stands for the account that it used when its harness spoke of it last.
+    account: str | None = Field(sa_column=Column(String(64)))
 
 
 class HoldRow(SQLModel, table=True):
@@ -221,6 +223,21 @@ class CrashRow(SQLModel, table=True):
     #: The first of them, and why the last one was.
     since: datetime = Field(sa_column=Column(UtcDateTime, nullable=False))
     reason: str = Field(sa_column=Column(Text, nullable=False))
+
+
+class AccountLimitRow(SQLModel, table=True):
+    """A limit that an account has reached, until it is over, or an agent that tried has been answered."""
+
+    __tablename__ = "account_limits"
+
+    #: As `AgentRow.account`.
+    account: str = Field(sa_column=Column(String(64), primary_key=True))
+    #: Who ran into it, and in which harness process.
+    by: str = Field(sa_column=Column(String(16), nullable=False))
+    instance: str | None = Field(sa_column=Column(String(64)))
+    since: datetime = Field(sa_column=Column(UtcDateTime, nullable=False))
+    until: datetime = Field(sa_column=Column(UtcDateTime, nullable=False))
+    problem: str = Field(sa_column=Column(Text, nullable=False))
 
 
 class EventRow(SQLModel, table=True):
@@ -364,6 +381,8 @@ class ApprovalRow(SQLModel, table=True):
     note: str | None = Field(sa_column=Column(Text))
     #: Whether what follows its last transition (a tag, a word to the manager) is still to be done.
     unfinished: bool = Field(sa_column=Column(Boolean, nullable=False))
+    #: Since when the operator is shown that what he approved has failed; null once he has dismissed it.
+    shown_since: datetime | None = Field(sa_column=Column(UtcDateTime))
 
 
 class DeploymentRow(SQLModel, table=True):
@@ -392,6 +411,8 @@ class DeploymentRow(SQLModel, table=True):
     error: str | None = Field(sa_column=Column(Text))
     begun_at: datetime = Field(sa_column=Column(UtcDateTime, nullable=False))
     ended_at: datetime | None = Field(sa_column=Column(UtcDateTime))
+    #: Of one without an approval: since when the operator is shown that it has failed; null once he has dismissed it.
+    shown_since: datetime | None = Field(sa_column=Column(UtcDateTime))
 
 
 class AuditRow(SQLModel, table=True):
