@@ -47,9 +47,11 @@ def test_axe_finds_nothing_on_the_dashboard(dashboard: Dashboard, hive: Hive) ->
     open_all(page, ".approval button[aria-expanded=false]")
     open_all(
         page,
-        ".swarm .drawer button[aria-expanded=false]:not(.chip), .tombstones button[aria-expanded=false]",
+        ".swarm .drawer button[aria-expanded=false]:not(.chip), .tombstones button[aria-expanded=false],"
+        " .newcomer[aria-expanded=false]",
     )
     page.locator(".viewer pre").first.wait_for()
+    page.locator(".new-agent").wait_for()
     assert violations(dashboard) == []
     page.locator(card("alice")).locator(".agent-link").click()
     page.locator(".event").last.wait_for()

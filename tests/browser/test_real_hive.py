@@ -80,6 +80,21 @@ def test_another_model_serves_the_next_turn(page: Page, hive: RealHive) -> None:
     page.get_by_role("button", name="model opus of alice").wait_for()
 
 
+def test_an_agent_is_made_on_the_dashboard(page: Page) -> None:
+    page.get_by_role("button", name="New agent").click()
+    form = page.get_by_role("form", name="New agent")
+    form.get_by_label("name").fill("no name")
+    form.get_by_label("prompt").fill("You keep the books.")
+    form.get_by_label("prompt").press("Tab")
+    form.get_by_role("button", name="Make it").press("Enter")
+    form.get_by_role("alert").wait_for()
+    assert form.get_by_label("prompt").input_value() == "You keep the books.", "what was typed is still there"
+    form.get_by_label("name").fill("erin")
+    form.get_by_label("name").press("Enter")
+    page.locator("[data-agent=erin]").wait_for()
+    form.wait_for(state="detached")
+
+
 def propose(page: Page, hive: RealHive, name: str) -> None:
     """Ask for a new agent over the API."""
     headers = {"Authorization": f"Bearer {hive.token}"}

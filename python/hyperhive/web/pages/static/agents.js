@@ -4,13 +4,14 @@ import { act } from "./api.js";
 import { Button, Problem, useAction } from "./actions.js";
 import { Budget, Operation, StateBadge, Until, operationOf } from "./agent-facts.js";
 import { Name } from "./names.js";
-import { Still, html, later, still } from "./page.js";
+import { Still, html, later, still, useState } from "./page.js";
 import { summaryOf } from "./summary.js";
 import { Inline, firstLine } from "./text.js";
 import { Age, took } from "./time.js";
 import { linkTo } from "./view.js";
 
 const Drawer = later(() => import("./drawer.js"), "Drawer");
+const NewAgent = later(() => import("./new-agent.js"), "NewAgent");
 
 const BUSY = new Set(["thinking", "compacting"]);
 /** States in the order in which they are counted: what needs somebody first. */
@@ -88,16 +89,23 @@ function Counts({ agents }) {
   return html`<span class="counts">${sorted.map(([state, count]) => html`<${StateBadge} key=${state} state=${`${count} ${state}`} kind=${state} />`)}</span>`;
 }
 
+function Newcomer({ session }) {
+  const [open, setOpen] = useState(false);
+  return html`<button type="button" class="quiet newcomer" aria-expanded=${String(open)} onClick=${() => setOpen(!open)}>+ New agent</button>
+    ${open && html`<${NewAgent} onMade=${() => setOpen(false)} session=${session} />`}`;
+}
+
 /** Properties: `agents` in their order, `latest` events and `failures` by name, `shown` whose events are open. */
 export const Agents = still(({ agents, latest, failures, shown, session }) => {
   return html`<section class="agents" aria-labelledby="agents-title">
     <h2 id="agents-title">Agents <span class="muted">${agents.length}</span> ${agents.length > 1 && html`<${Counts} agents=${agents} />`}</h2>
-    ${agents.length === 0 && html`<p class="muted nothing">No agent is declared yet: <code>services.hyperhive.agents</code> on NixOS, <code>agents</code> in the file of <code>hyperhive up</code>.</p>`}
+    ${agents.length === 0 && html`<p class="muted nothing">There is no agent yet. Declare one, in <code>services.hyperhive.agents</code> on NixOS or <code>agents</code> in the file of <code>hyperhive up</code>, or make one here.</p>`}
     <ul class="plain">
       ${agents.map(
         (agent) =>
           html`<${AgentRow} key=${agent.name} agent=${agent} latest=${latest[agent.name]} failure=${failures[agent.name]} shown=${agent.name === shown} session=${session} />`,
       )}
     </ul>
+    <${Newcomer} session=${session} />
   </section>`;
 });

@@ -41,6 +41,9 @@ export const getApproval = (id) => json("GET", `approvals/${segment(id)}`);
 /** @param {"approve"|"deny"} verb what is said of an approval; a yes to a change names the `commit` that was shown */
 export const decide = (id, verb, body) => json("POST", `approvals/${segment(id)}/${segment(verb)}`, { body });
 
+/** Makes an agent: `{name, model, description, prompt}`, of which the name alone is needed. */
+export const spawn = (body) => operation("agents", body);
+
 export const revive = (name) => operation(`tombstones/${segment(name)}/revive`, {});
 
 /** Wipes what is kept of an agent; asks for its name, because nothing brings that back. */
