@@ -10,7 +10,6 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from hyperhive.errors import HiveError
-from hyperhive.hive.background import begin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,15 +82,13 @@ class Signs:
             event.set()
 
     def close(self) -> None:
-        """Expect nothing any more, also of those whose polls end with the hive."""
+        """Expect nothing any more: the polls that the end of the hive answers are not lost."""
         self._closed = True
         for name in {*self._timers, *self._doubts}:
             self.forget(name)
 
     def _expect(self, name: str, seconds: float) -> None:
         self.forget(name)
-        if self._closed:
-            return
         self._timers[name] = asyncio.get_running_loop().call_later(seconds, self._overdue, name)
 
     def _overdue(self, name: str) -> None:
@@ -109,7 +106,7 @@ class Signs:
         # Many that fall silent at once are one look, and those that do while it is taken are one more.
         self._doubted = True
         if self._look is None or self._look.done():
-            self._look = begin(self._group, self._look_now(), "look at what is silent")
+            self._look = self._group.create_task(self._look_now(), name="look at what is silent")
 
     async def _look_now(self) -> None:
         while self._doubted:
