@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed-dev
 DEMO   := $(VENV)/.installed
 
-.PHONY: help demo test test-long test-lowest crash lock check format options-doc bench clean
+.PHONY: help demo test test-long test-lowest crash week lock check format options-doc bench clean
 .DEFAULT_GOAL := help
 
 help: ## what there is to do
@@ -56,6 +56,9 @@ $(VENV)-lowest/.installed: python/requirements-lowest.lock
 
 crash: $(STAMP) ## kill -9 at random points, for a while
 	@HYPERHIVE_CRASH_ROUNDS=60 $(BIN)/python -m pytest -c python/pyproject.toml --rootdir=. --timeout=1800 tests/integration/test_crash.py
+
+week: $(STAMP) ## a simulated week of twenty agents, with everything that goes wrong in one
+	@HYPERHIVE_WEEK=1 $(PYTEST) -q -s tests/integration/test_week.py
 
 lock: ## write the lock files anew
 	@$(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/pip install --quiet --disable-pip-version-check uv
