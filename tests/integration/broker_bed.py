@@ -9,6 +9,7 @@ import functools
 import shutil
 import sqlite3
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ from sqlalchemy import event
 from hyperhive import wire
 from hyperhive.hive.broker import Broker
 from hyperhive.hive.dead_letters import DeadLetters
+from hyperhive.hive.first_commit import make_template, template_name
 from hyperhive.store import messages
 from hyperhive.store.engine import sqlite_url
 from hyperhive.store.migrate import migrate
@@ -44,6 +46,29 @@ def migrated() -> Path:
     made = place / "empty.sqlite"
     migrate(sqlite_url(made))
     return made
+
+
+@functools.cache
+def _template() -> Path:
+    """The repository that an agent's configuration begins with; made once, as a hive would."""
+    made = migrated().with_name(template_name())
+    made.mkdir()
+    with ThreadPoolExecutor(1) as thread:  # a loop of its own: whoever asks may be in one
+        thread.submit(asyncio.run, make_template(made)).result()
+    return made
+
+
+def lay_out(place: Path) -> None:
+    """Make a state directory as one that was there before, but for what agents did in it.
+
+    To make the database and the template of repositories anew for each test would take longer than the tests.
+    """
+    state = place / "state"
+    if (state / "hive.sqlite").exists():
+        return
+    state.mkdir(mode=0o700, exist_ok=True)
+    shutil.copytree(_template(), state / "applied" / template_name())
+    shutil.copy(migrated(), state / "hive.sqlite")
 
 
 class FakeClock:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 from bare_http import RawClient
-from broker_bed import AGENTS, DEADLINE, migrated
+from broker_bed import AGENTS, DEADLINE, lay_out
 from hive_process import NobodyRuntime
 
 from hyperhive import wire
@@ -58,14 +58,6 @@ def over(socket: Path) -> httpx.AsyncClient:
     """A client of one Unix socket."""
     transport = httpx.AsyncHTTPTransport(uds=str(socket), verify=False, limits=httpx.Limits(max_connections=None))
     return httpx.AsyncClient(transport=transport, base_url="http://hive", timeout=60)
-
-
-def _lay_out(place: Path) -> None:
-    """A state directory with an empty database: to migrate one for each test would take longer than the tests."""
-    database = place / "state" / "hive.sqlite"
-    if not database.exists():
-        database.parent.mkdir(mode=0o700, exist_ok=True)
-        shutil.copy(migrated(), database)
 
 
 @dataclass
@@ -105,7 +97,7 @@ async def running_hive(place: Path, agents: dict[str, Any] | None = None, **more
     settings = parse_settings(settings_json(place, agents, **more))
     ready: asyncio.Future[Ready] = asyncio.get_running_loop().create_future()
     umask = os.umask(0o077)
-    _lay_out(place)
+    lay_out(place)
     runtime = NobodyRuntime(settings.agents)
     task = asyncio.create_task(run(settings, runtime=runtime, on_ready=ready.set_result))
     try:
@@ -179,7 +171,7 @@ class HiveProcess:
         assert self._pid is None
         config = self.place / "config.json"
         config.write_text(settings_json(self.place, agents, **more))
-        _lay_out(self.place)
+        lay_out(self.place)
         read, write = os.pipe()
         with self.log.open("ab") as log:
             socket.send_fds(_fork_server(), [str(config).encode()], [write, log.fileno()])

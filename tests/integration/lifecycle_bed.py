@@ -10,14 +10,12 @@ import contextlib
 import json
 import logging
 import os
-import shutil
 import signal
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
-from unittest import mock
 
 from bare_http import GoneError, RawClient
-from broker_bed import migrated
+from broker_bed import lay_out
 from hive_bed import settings_json
 
 from hyperhive.config_file import parse_settings
@@ -308,13 +306,6 @@ async def nothing_left(*expected: str) -> AsyncIterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def _unfrozen() -> AsyncIterator[None]:
-    """Without the collection that a daemon begins with: a hundred in one process would go through each other's."""
-    with mock.patch("hyperhive.hive.daemon._freeze"):
-        yield
-
-
-@contextlib.asynccontextmanager
 async def life(
     place: Path,
     agents: dict[str, Any],
@@ -326,10 +317,7 @@ async def life(
 ) -> AsyncIterator[Life]:
     """A daemon until the end of the block; `expected` are words of errors that it may log."""
     runtime = runtime or fake_runtime()
-    database = place / "state" / "hive.sqlite"
-    if not database.exists():
-        database.parent.mkdir(mode=0o700, exist_ok=True)
-        shutil.copy(migrated(), database)
+    lay_out(place)
     ready: asyncio.Future[Ready] = asyncio.get_running_loop().create_future()
     text = settings_json(place, agents, **more)
     made: list[Life] = []
@@ -337,7 +325,7 @@ async def life(
     def reread() -> Any:  # noqa: ANN401 - settings
         return parse_settings(made[0].raw or text)
 
-    async with nothing_left(*expected), _unfrozen():
+    async with nothing_left(*expected):
         daemon = asyncio.create_task(
             run(parse_settings(text), runtime=runtime, on_ready=ready.set_result, reread=reread, limits=limits)
         )

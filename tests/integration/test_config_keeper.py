@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import stat
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from broker_bed import lay_out
 from hive_bed import RunningHive, running_hive, short_place
 
 from hyperhive.hive.repos import Repos
@@ -86,6 +88,8 @@ async def test_what_the_manager_put_in_a_directorys_place_is_left_alone(place: P
 
 async def test_without_git_the_hive_runs_on_and_says_so(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HYPERHIVE_GIT", "/nowhere/git")
+    lay_out(place)
+    shutil.rmtree(place / "state" / "applied")  # not even the template
     async with running_hive(place, agents={"alice": {}}) as hive:
         warnings = await _until(hive, "configuration as git")
         assert any("git cannot be run" in warning for warning in warnings)

@@ -1,7 +1,7 @@
 """The repository that an agent's configuration begins with: bare, the hive's own, one commit with an empty `agent.nix`.
 
-It is made once for all agents and copied from then on, so that fifty agents cost one run of git each, and never more
-than half a repository: a copy gets its name when it is whole.
+It is made once for all agents and copied from then on, so that fifty agents cost no more runs of git than one, and
+there is never half a repository: a copy gets its name when it is whole.
 """
 
 from __future__ import annotations

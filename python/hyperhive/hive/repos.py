@@ -101,8 +101,7 @@ class Repos:
         async with self._locks[agent]:
             if not wanted():
                 return
-            if not self._at(agent).is_dir():
-                await self._ensure(agent)
+            await self._make(agent)
             make_owned(self._layout.proposed(agent), manager.uid, manager.gid, 0o700)
 
     async def main(self, agent: str) -> str:
@@ -178,11 +177,15 @@ class Repos:
     def _at(self, agent: str) -> Path:
         return self._layout.applied(parse_agent_name(agent))
 
-    async def _ensure(self, agent: str) -> str:
+    async def _make(self, agent: str) -> Path:
         repository = self._at(agent)
         if not repository.is_dir():
             template = await self._template()
             await asyncio.to_thread(copy_template, template, repository)
+        return repository
+
+    async def _ensure(self, agent: str) -> str:
+        repository = await self._make(agent)
         return (await git(repository, "rev-parse", "--verify", "--end-of-options", f"{_MAIN}^{{commit}}")).text
 
     async def _template(self) -> Path:
