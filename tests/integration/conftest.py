@@ -1,11 +1,14 @@
-"""What holds for every test of this directory: hundreds of hives begin and end in one process."""
+"""What holds for every test of this directory: hundreds of hives and harnesses begin and end in one process."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 from unittest import mock
 
 import pytest
+
+from hyperhive.harness import launch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,4 +21,19 @@ def nothing_is_frozen() -> Iterator[None]:
     Each would go through what the hives before it left, and keep it for ever.
     """
     with mock.patch("hyperhive.hive.daemon._freeze"):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def claude_says_once_what_it_can() -> Iterator[None]:
+    """Every harness asks its `claude` which flags it knows; here a hundred would ask the same program."""
+    ask, said = launch._help, dict[tuple[str, int], str]()
+
+    async def ask_once(program: str) -> str:
+        key = (program, Path(program).stat().st_mtime_ns)  # noqa: ASYNC240 - one question to the kernel
+        if key not in said:
+            said[key] = await ask(program)
+        return said[key]
+
+    with mock.patch.object(launch, "_help", ask_once):
         yield
