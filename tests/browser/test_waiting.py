@@ -129,6 +129,20 @@ def test_a_crash_is_dismissed_and_what_failed_restarted(dashboard: Dashboard, hi
     dashboard.page.locator(f"{card('dave')}[data-state=starting]").wait_for()
 
 
+def test_a_deployment_that_failed_overnight_is_seen_and_dismissed(dashboard: Dashboard, hive: Hive) -> None:
+    dashboard.open()
+    why = "the change to alice that you approved has failed: its harness has not connected within 60 s"
+    failed = {"id": "deploy_failed-3", "kind": "deploy_failed", "agent": "alice", "since": at(), "title": why, "ref": 3}
+    hive.wait_for_operator([*hive.waiting, failed])
+    shown = item(dashboard, "deploy_failed")
+    shown.get_by_text("its harness has not connected within 60 s").wait_for()
+    assert shown.locator(".word").inner_text().lower() == "deployment"
+    assert "grave" in (shown.get_attribute("class") or "")
+    shown.get_by_role("button", name="Dismiss").click()
+    shown.wait_for(state="detached")
+    assert hive.calls("POST", "/api/waiting/deploy_failed-3/dismiss") == [{}]
+
+
 def test_tombstones_are_revived_and_purged_by_typing_the_name(dashboard: Dashboard, hive: Hive) -> None:
     dashboard.open()
     page = dashboard.page

@@ -99,7 +99,8 @@ async def test_a_new_agent_that_cannot_be_made_has_failed(bed: ApprovalBed) -> N
     await bed.approve(row)
     await bed.idle()
     assert await bed.events() == [(1, "failed", "its port is taken")]
-    assert (await bed.get(1)).decided_by == "operator"
+    row = await bed.get(1)
+    assert (row.decided_by, row.shown_since) == ("operator", row.ended_at)
 
 
 async def test_a_new_agent_that_was_made_and_does_not_start_was_made(bed: ApprovalBed) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +82,16 @@ async def test_a_harness_that_does_not_connect_is_given_the_system_before(here: 
     assert (here.builder.kept, here.builder.forgotten) == ([], [("alice", 1)])
     await here.life.up("alice", "third")
     assert (await here.life.row("alice"))["state"] == "idle"
+
+
+async def test_what_nobody_approved_and_failed_waits_for_the_operator(here: Site) -> None:
+    await here.life.up("alice")
+    await here.deployment.carry_out(replace(order(1), approval_id=None))
+    change = await here.life.watch.until(lambda c: c["type"] == "waiting" and "deploy_failed" in str(c["data"]))
+    (item,) = [one for one in change["data"]["waiting"] if one["kind"] == "deploy_failed"]
+    assert (item["id"], item["agent"], item["ref"]) == ("deploy_failed-d1", "alice", "alice")
+    assert "has not connected within 0.5 s" in item["title"]
+    assert here.books.said == []
 
 
 async def test_a_system_that_does_not_start_is_taken_back(here: Site) -> None:

@@ -337,6 +337,8 @@ class Approvals:
             changes |= {"decided_by": by, "decided_at": now}
         if state in ENDS:
             changes |= {"ended_at": now, "unfinished": True}
+        if step in _UNDONE:
+            changes["shown_since"] = now
         changes |= {name: text for name, text in (("reason", reason), ("note", note)) if text is not None}
         audit = audited(now, by, step) if step in _DECISIONS or state in ENDS else None
         move = Move(row.id, sources(step), state, changes, expected or {}, alone, moves_others, audit)

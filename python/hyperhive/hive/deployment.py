@@ -206,7 +206,9 @@ class Deployment:
             elif after == "reverting":
                 self._in_use.pop(row.agent, None)
 
-        step = Step(row.id, row.step, after, self._hive.clock(), error)
+        # What nobody approved, nobody is told of otherwise.
+        shown = after == "failed" and row.approval_id is None
+        step = Step(row.id, row.step, after, self._hive.clock(), error, shown)
         return await self._hive.store.submit(deployments.advance, step, taken)
 
     def _agent(self, row: Row[Any]) -> Agent | None:
@@ -264,7 +266,9 @@ class Deployment:
         if row.approval_id is not None:
             await self.decisions.deploy_failed(row.approval_id, error)
             await self._hive.builder.forget(row.agent, row.approval_id)
-        return await self._to(row, "failed", error)
+        ended = await self._to(row, "failed", error)
+        self._hive.trouble.failed_deploys.deployment(ended)
+        return ended
 
     async def _tag(self, row: Row[Any], kind: Kind, note: str | None) -> None:
         if row.approval_id is not None:

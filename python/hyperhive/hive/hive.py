@@ -242,6 +242,7 @@ class Hive:
         self.stream.publish("reminder", views.reminder_row(row).model_dump(mode="json"))
 
     def _approval_changed(self, row: Any) -> None:  # noqa: ANN401 - a row of the store
+        self.trouble.failed_deploys.approval(row)
         self.waiting.changed()
         self.stream.publish("approval", lambda: views.approval_row(row, whole=False).model_dump(mode="json"))
 

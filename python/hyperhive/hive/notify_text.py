@@ -23,6 +23,7 @@ _HEADLINES: Final = {
     "budget_warning": "a budget is nearly used up",
     "crash": "a crash",
     "dead_letter": "a dead letter",
+    "deploy_failed": "a deployment has failed",
     "failed": "an agent has failed",
     "hold": "an agent is held",
     "login_expiry": "a login ends",

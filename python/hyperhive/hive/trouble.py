@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hyperhive.hive.accounts import Accounts
+from hyperhive.hive.failed_deploys import FailedDeploys
 from hyperhive.hive.failures import Failures
 from hyperhive.hive.holds import Holds
 from hyperhive.hive.login_expiry import LoginExpiry
@@ -40,6 +41,7 @@ class Trouble:
         self.accounts = Accounts(hive)
         self.login_expiry = LoginExpiry(hive)
         self.outages = Outages(hive)
+        self.failed_deploys = FailedDeploys(hive)
 
     def begin(self, group: asyncio.TaskGroup) -> None:
         """From now on something may happen; `group` owns what goes on in the background."""
@@ -49,6 +51,7 @@ class Trouble:
         """Take up what earlier runs of the hive knew. After the agents are known."""
         await self.holds.load()
         await self.accounts.load()
+        await self.failed_deploys.load()
 
     async def lift(self, agent: Agent) -> None:
         """The operator wants the agent to go on, whatever the hive has found."""
@@ -63,7 +66,7 @@ class Trouble:
     def purged(self, name: str) -> None:
         """The agent is forgotten."""
         self.holds.forget(name)
-        for part in (self.accounts, self.login_expiry, self.outages):
+        for part in (self.accounts, self.login_expiry, self.outages, self.failed_deploys):
             part.forget(name)
 
     # --- what happens

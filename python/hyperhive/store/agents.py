@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from sqlalchemy import delete, insert, select, update
 
 from hyperhive.names import HIVES_OWN
-from hyperhive.store import audit, deployments, usage
+from hyperhive.store import approvals, audit, deployments, usage
 from hyperhive.store.tables import AgentRow, CrashRow, EventRow, HoldRow, MessageRow, ReminderRow, ScheduleRow
 
 if TYPE_CHECKING:
@@ -169,6 +169,7 @@ def purge(connection: Connection, items: list[Purge]) -> list[None]:
         usage.purge(connection, item.name)
         connection.execute(delete(_agents).where(_agents.c.name == item.name))
         deployments.purge(connection, item.name)
+        approvals.purge(connection, item.name)
         for table in (_events, _holds, _crashes, _reminders, _schedules):
             connection.execute(delete(table).where(table.c.agent == item.name))
         waits = (_messages.c.recipient == item.name, _messages.c.state == "waiting")

@@ -250,6 +250,23 @@ def page(
     return connection.execute(statement.order_by(_approvals.c.id.desc()).limit(limit)).all()
 
 
+def shown(connection: Connection) -> Sequence[Row[Any]]:
+    """Approvals that the operator is shown because they have failed, oldest first."""
+    statement = select(_approvals).where(_approvals.c.shown_since.is_not(None))
+    return connection.execute(statement.order_by(_approvals.c.id)).all()
+
+
+def dismiss(connection: Connection, items: list[int]) -> list[None]:
+    """The operator has seen that these have failed."""
+    connection.execute(update(_approvals).where(_approvals.c.id.in_(items)).values(shown_since=None))
+    return [None] * len(items)
+
+
+def purge(connection: Connection, agent: str) -> None:
+    """The operator has wiped an agent; what failed with it is kept, and shown no more."""
+    connection.execute(update(_approvals).where(_approvals.c.agent == agent).values(shown_since=None))
+
+
 def unsettled(connection: Connection) -> Sequence[Row[Any]]:
     """Approvals about which something is left to be done, oldest first."""
     left = or_(_approvals.c.status.in_((*_OPEN, *_UNDER_WAY)), _approvals.c.unfinished)

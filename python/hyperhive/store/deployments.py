@@ -54,6 +54,8 @@ class Step:
     after: str
     at: datetime
     error: str | None = None
+    #: Whether the operator is shown that it ended so.
+    shown: bool = False
 
 
 def begin(connection: Connection, items: list[NewDeployment]) -> list[Row[Any]]:
@@ -95,10 +97,11 @@ def _advance(connection: Connection, item: Step) -> Row[Any]:
         raise ValueError(msg)
     ended = {"ended_at": item.at} if not STEPS[item.after] else {}
     error = {} if item.error is None else {"error": item.error}
+    shown = {"shown_since": item.at} if item.shown else {}
     statement = (
         update(_rows)
         .where(_rows.c.id == item.id, _rows.c.step == item.before)
-        .values(step=item.after, **ended, **error)
+        .values(step=item.after, **ended, **error, **shown)
         .returning(*_rows.c)
     )
     row = connection.execute(statement).one_or_none()
@@ -111,6 +114,17 @@ def _advance(connection: Connection, item: Step) -> Row[Any]:
 def unended(connection: Connection) -> Sequence[Row[Any]]:
     """Deployments that are not at an end, oldest first."""
     return connection.execute(select(_rows).where(_rows.c.ended_at.is_(None)).order_by(_rows.c.id)).all()
+
+
+def shown(connection: Connection) -> Sequence[Row[Any]]:
+    """Deployments that the operator is shown because they have failed, oldest first."""
+    return connection.execute(select(_rows).where(_rows.c.shown_since.is_not(None)).order_by(_rows.c.id)).all()
+
+
+def dismiss(connection: Connection, items: list[int]) -> list[None]:
+    """The operator has seen that these have failed."""
+    connection.execute(update(_rows).where(_rows.c.id.in_(items)).values(shown_since=None))
+    return [None] * len(items)
 
 
 def in_use(connection: Connection) -> dict[str, Row[Any]]:

@@ -14,6 +14,7 @@ const TITLES = {
   question: (agent) => `${agent} asks you`,
   needs_login: (agent) => `${agent} needs a login`,
   crash: (agent) => `${agent} crashed`,
+  deploy_failed: (agent) => `A deployment to ${agent} failed`,
 };
 
 /** What could be told of a state: `{key, tag, title, body, view}`; a thing that happens again has another key and the same tag. */

@@ -21,10 +21,11 @@ const WORDS = {
   over_budget: "budget",
   budget_warning: "budget",
   login_expiry: "login ends",
+  deploy_failed: "deployment",
 };
-const GRAVE = new Set(["dead_letter", "failed", "unreachable", "crash"]);
+const GRAVE = new Set(["dead_letter", "failed", "unreachable", "crash", "deploy_failed"]);
 /** What was only to be seen. */
-const DISMISSED = new Set(["crash", "budget_warning"]);
+const DISMISSED = new Set(["crash", "budget_warning", "deploy_failed"]);
 const BUDGETS = new Set(["over_budget", "budget_warning"]);
 const wordOf = (kind) => WORDS[kind] ?? String(kind).replaceAll("_", " ");
 
