@@ -13,13 +13,13 @@ import logging
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hyperhive.errors import HiveError
+from hyperhive.hive.admission import Admission
 from hyperhive.hive.bodies import Bodies
-from hyperhive.hive.directory import resolve_recipients
 from hyperhive.hive.inbox import Entry, entry_of
-from hyperhive.hive.limits import Limits, SenderWindow, check_body
+from hyperhive.hive.limits import Limits, check_body
 from hyperhive.hive.mailbox import Mailbox
 from hyperhive.hive.outcomes import NoConsequences, Outcome, Outcomes
-from hyperhive.names import EVERYONE, HIVES_OWN, OPERATOR, SYSTEM
+from hyperhive.names import EVERYONE, HIVES_OWN, OPERATOR
 from hyperhive.store import messages
 from hyperhive.store.messages import Accepted, NewMessage
 
@@ -64,15 +64,15 @@ class Broker:
         consequences: Consequences | None = None,
     ) -> None:
         self._store = store
-        self._directory = directory
         self._clock = clock
         self._tell = tell
-        self._limits = limits or Limits()
+        limits = limits or Limits()
         self._boxes: dict[str, Mailbox] = {}
-        self._windows: dict[str, SenderWindow] = {}
         self._bodies = Bodies(store)
-        self._outcomes = Outcomes(store, self._bodies, clock, self._limits, tell, consequences or NoConsequences())
+        self._outcomes = Outcomes(store, self._bodies, clock, limits, tell, consequences or NoConsequences())
         self._closed = False
+        #: Who may send, and how much.
+        self.admission = Admission(directory, limits, self._box)
         #: Called with the name of an agent whose harness ended with messages in its hands.
         self.died: Callable[[str], None] = lambda _name: None
 
@@ -103,7 +103,7 @@ class Broker:
         check_body(body)
         now = self._clock()
         try:
-            recipients = self.admit(sender, to, now)
+            recipients = self.admission.admit(sender, to, now)
         except HiveError:
             if idempotency_key is None:
                 raise
@@ -126,43 +126,6 @@ class Broker:
         future = self._store.submit(messages.insert_messages, new, lambda made: self._accepted(new, made))
         future.add_done_callback(lambda done: self._refused(new, done))
         return await future
-
-    def admit(self, sender: str, to: str, now: datetime) -> tuple[str, ...]:
-        """Count what `sender` is about to send to `to`, or refuse it; returns the recipients.
-
-        Raises:
-            HiveError: as `send` does, but for the body and the store.
-        """
-        recipients = resolve_recipients(self._directory, sender, to)
-        if not recipients:
-            raise HiveError("unknown_recipient", "there is nobody else to write to", "Wait until there are more agents")
-        self._check_room(recipients)
-        if sender not in {OPERATOR, SYSTEM}:
-            self.throttle(sender, len(recipients), now)
-        return recipients
-
-    def throttle(self, sender: str, count: int, now: datetime) -> None:
-        """Count what an agent makes the hive keep, or refuse it.
-
-        Raises:
-            HiveError: `too_many_messages`.
-        """
-        self._windows.setdefault(sender, SenderWindow()).admit(sender, count, self._limits.sends_a_minute, now)
-
-    def has_room(self, name: str) -> bool:
-        """Whether one more message may wait for `name`."""
-        box = self._box(name)
-        return name == OPERATOR or len(box.inbox) + box.coming < self._limits.unread
-
-    def _check_room(self, recipients: tuple[str, ...]) -> None:
-        for name in recipients:
-            if not self.has_room(name):
-                raise HiveError(
-                    "too_many_unread",
-                    f"{self._limits.unread} messages wait for '{name}' already",
-                    "Wait until it has worked some of them off",
-                    retry_after=30,
-                )
 
     def _accepted(self, new: NewMessage, made: Accepted) -> None:
         self._arrived(new)
@@ -199,8 +162,7 @@ class Broker:
             self._box(name).coming -= 1
 
     def _uncount(self, new: NewMessage) -> None:
-        if window := self._windows.get(new.sender):
-            window.take_back(len(new.recipients), new.sent_at)
+        self.admission.take_back(new.sender, len(new.recipients), new.sent_at)
 
     async def carry(
         self,

@@ -93,7 +93,7 @@ class Questions:
             raise HiveError("not_allowed", f"'{asker}' cannot ask itself", "Ask somebody else, or the operator")
         if to == "*":
             raise HiveError("not_allowed", "a question goes to one recipient", "Ask one of them, or send a message")
-        self._broker.admit(asker, to, now)
+        self._broker.admission.admit(asker, to, now)
 
     async def _write_new(self, new: NewQuestion) -> Written:
         if new.tell is None:

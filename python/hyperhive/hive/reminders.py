@@ -88,7 +88,7 @@ class Reminders:
         now = self._clock()
         try:
             due = due_at(wanted, now)
-            self._broker.throttle(agent, 1, now)
+            self._broker.admission.throttle(agent, 1, now)
         except HiveError:
             key = wanted.idempotency_key
             known = await self._store.read(reminders.made_before, agent, key) if key else None
@@ -150,7 +150,7 @@ class Reminders:
         now = self._clock()
         if agent not in self._directory.members():
             self._asleep.add(key)
-        elif not self._broker.has_room(agent):
+        elif not self._broker.admission.has_room(agent):
             self.deadlines.set(key, now + ROOM)
             self.deadlines.look()
         else:

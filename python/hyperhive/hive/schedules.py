@@ -153,7 +153,7 @@ class Schedules:
             self._asleep.add(key)
         elif times is None or self._broker.is_open(agent, own.sent_as):
             self._come_back(key, own.rule.following(own.since, now))
-        elif not self._broker.has_room(agent):
+        elif not self._broker.admission.has_room(agent):
             self._come_back(key, now + ROOM)
         else:
             body = scheduled_body(name, own.rule, times, own.message, now)
