@@ -106,15 +106,7 @@ in
 
     budget = hiveTypes.budget "the agent, instead of what {option}`defaults.budget` says,";
 
-    schedules = mkOption {
-      type = types.attrsOf (types.submodule (import ./schedule-options.nix { inherit lib hiveTypes; }));
-      default = { };
-      example = literalExpression ''{ morning = { cron = "0 8 * * MON-FRI"; message = "Good morning."; }; }'';
-      description = ''
-        Messages that the agent gets again and again, by name. One that came due while the hive was down, or while the
-        agent was not done with the one before, comes once and says how many it stands for.
-      '';
-    };
+    schedules = hiveTypes.schedules;
 
     autoStart = mkOption {
       type = types.bool;

@@ -149,13 +149,14 @@ let
     )
     ++ optional (lib.elem place hive.ownPlaces) "${path}: '${place}' is a place of the hive's own in every container; choose another.";
 
-  schedules = forAgents (
-    name: agent:
+  # Of whoever is declared at `owner`.
+  schedulesOf =
+    owner: all:
     concatLists (
       mapAttrsToList (
         schedule: its:
         let
-          path = at "agents.${name}.schedules.${schedule}";
+          path = at "${owner}.schedules.${schedule}";
         in
         optional (
           (its.cron == null) == (its.every == null)
@@ -165,10 +166,13 @@ let
         ) "${path}: '${schedule}' cannot be a schedule's name: 1 to 32 letters, digits and . _ -, the first a letter or digit."
         ++ optional (
           its.every != null && hive.seconds its.every < 60
-        ) "${at "agents.${name}.schedules.${schedule}.every"}: '${its.every}' is too often; once a minute at most."
-      ) agent.schedules
-    )
-  );
+        ) "${at "${owner}.schedules.${schedule}.every"}: '${its.every}' is too often; once a minute at most."
+      ) all
+    );
+
+  schedules =
+    schedulesOf "manager" cfg.manager.schedules
+    ++ forAgents (name: agent: schedulesOf "agents.${name}" agent.schedules);
 
   binds = forAgents (name: agent: concatLists (mapAttrsToList (bind name) agent.bindMounts));
 

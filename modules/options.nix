@@ -148,6 +148,8 @@ in
       };
 
       budget = hiveTypes.budget "the manager, instead of what {option}`defaults.budget` says,";
+
+      schedules = hiveTypes.schedules;
     };
 
     builder = {

@@ -72,6 +72,24 @@ rec {
   };
 
   # `defaults` are values for some of the three; the others have none.
+  # The manager has the same.
+  schedules = mkOption {
+    type = types.attrsOf (
+      types.submodule (
+        import ./schedule-options.nix {
+          inherit lib;
+          hiveTypes = { inherit orNull; };
+        }
+      )
+    );
+    default = { };
+    example = lib.literalExpression ''{ morning = { cron = "0 8 * * MON-FRI"; message = "Good morning."; }; }'';
+    description = ''
+      Messages that the agent gets again and again, by name. One that came due while the hive was down, or while the
+      agent was not done with the one before, comes once and says how many it stands for.
+    '';
+  };
+
   limits = defaults: {
     memoryMax = mkOption {
       type = types.nullOr (strMatching "[0-9]+[KMGT]?|infinity");

@@ -194,6 +194,31 @@ class Budget(Section):
     turns: Count | None = Field(None, description="turns a day")
 
 
+class Schedule(Section):
+    """A message that comes again and again."""
+
+    cron: Annotated[str, AfterValidator(_cron)] | None = Field(None, description="five fields of cron")
+    every: Annotated[str, AfterValidator(_often)] | None = Field(None, description="a span; one minute at least")
+    message: Annotated[str, AfterValidator(_scheduled)] = Field(description="what the agent is told")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.cron is None) == (self.every is None):
+            msg = "a schedule has either `cron` or `every`"
+            raise ValueError(msg)
+        return self
+
+
+class BindMount(Section):
+    """A directory of the host that an agent sees."""
+
+    host_path: BindPath | None = None
+    is_read_only: bool = True
+
+
+Schedules = Annotated[dict[ScheduleName, Schedule], Field(max_length=_MOST_SCHEDULES)]
+
+
 class Manager(Section):
     """The agent that may ask for spawns and changes."""
 
@@ -201,6 +226,7 @@ class Manager(Section):
     model: ModelName | None = Field(None, description="its model; defaults to defaults.model")
     prompt: Prompt | None = Field(None, description="what it is told beside its role")
     budget: Budget = Field(default_factory=Budget)
+    schedules: Schedules = Field(default_factory=dict, description="messages that come again and again, by name")
 
 
 class Approvals(Section):
@@ -258,28 +284,6 @@ class Defaults(Section):
     budget: Budget = Field(default_factory=Budget)
 
 
-class Schedule(Section):
-    """A message that comes again and again."""
-
-    cron: Annotated[str, AfterValidator(_cron)] | None = Field(None, description="five fields of cron")
-    every: Annotated[str, AfterValidator(_often)] | None = Field(None, description="a span; one minute at least")
-    message: Annotated[str, AfterValidator(_scheduled)] = Field(description="what the agent is told")
-
-    @model_validator(mode="after")
-    def _one_of_both(self) -> Self:
-        if (self.cron is None) == (self.every is None):
-            msg = "a schedule has either `cron` or `every`"
-            raise ValueError(msg)
-        return self
-
-
-class BindMount(Section):
-    """A directory of the host that an agent sees."""
-
-    host_path: BindPath | None = None
-    is_read_only: bool = True
-
-
 class AgentSettings(Section):
     """One declared agent."""
 
@@ -300,9 +304,7 @@ class AgentSettings(Section):
     max_turn_minutes: Minutes | None = Field(None, description="defaults to defaults.maxTurnMinutes")
     limits: Limits = Field(default_factory=Limits)
     budget: Budget = Field(default_factory=Budget)
-    schedules: dict[ScheduleName, Schedule] = Field(
-        default_factory=dict, max_length=_MOST_SCHEDULES, description="messages that come again and again, by name"
-    )
+    schedules: Schedules = Field(default_factory=dict, description="messages that come again and again, by name")
     auto_start: bool = Field(default=True, description="whether it is started the first time the hive sees it")
     extra_nspawn_flags: list[NspawnFlag] = Field(
         default_factory=list, description="further arguments of systemd-nspawn; nixos-container only"
@@ -394,7 +396,9 @@ class HiveSettings(BaseSettings):
         """Every agent that the settings ask for, the manager among them where it is enabled."""
         if not self.manager.enable:
             return dict(self.agents)
-        return {MANAGER: AgentSettings(model=self.manager.model, prompt=self.manager.prompt), **self.agents}
+        own = self.manager
+        manager = AgentSettings(model=own.model, prompt=own.prompt, schedules=own.schedules)
+        return {MANAGER: manager, **self.agents}
 
     def budget_of(self, name: str) -> Budget:
         """What an agent may use in a day: of each kind its own, else the default."""

@@ -9,6 +9,7 @@ from broker_bed import BrokerBed
 from hyperhive.config import HiveSettings
 from hyperhive.hive.reminders import Reminders
 from hyperhive.hive.schedules import Schedules
+from hyperhive.names import MANAGER
 from hyperhive.store import messages
 from hyperhive.store import reminders as statements
 from hyperhive.wire import RemindRequest
@@ -62,7 +63,9 @@ class ReminderBed(BrokerBed):
     async def declare(self, agent: str = "alice", zone: str = "UTC", **schedules: dict[str, Any]) -> None:
         """Take in settings with these schedules of one agent, and no others."""
         own = {name: {"message": f"do {name}", **said} for name, said in schedules.items()}
-        raw = {"time_zone": zone, "agents": {agent: {"schedules": own}} if own else {}}
+        raw: dict[str, Any] = {"time_zone": zone, "agents": {agent: {"schedules": own}} if own else {}}
+        if agent == MANAGER:
+            raw |= {"manager": {"schedules": own}, "agents": {}}
         self.settings = HiveSettings.model_validate(raw)
         await self.schedules.declare(self.settings)
 

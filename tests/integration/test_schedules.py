@@ -50,6 +50,15 @@ async def test_it_comes_again_and_again(bed: ReminderBed) -> None:
     assert word.startswith(head)
 
 
+async def test_the_manager_has_schedules_too(bed: ReminderBed) -> None:
+    bed.directory.live.add("manager")
+    await bed.declare("manager", rounds={"every": "2m"})
+    await bed.pass_by(120)
+    assert await bed.words() == []
+    (word,) = await bed.words("manager")
+    assert word.startswith("Your schedule 'rounds' (every 2m) was due at ")
+
+
 async def test_it_goes_by_the_clock_of_its_zone(bed: ReminderBed) -> None:
     await bed.declare(zone="America/New_York", morning={"cron": "0 8 * * *"})
     (row,) = bed.schedules.rows()

@@ -75,6 +75,14 @@ in
     path = "agents.alice.schedules.daily";
     value = "neither";
   };
+  scheduleOfTheManager = {
+    module.services.hyperhive.manager.schedules.daily = {
+      every = "59s";
+      message = "x";
+    };
+    path = "manager.schedules.daily.every";
+    value = "'59s'";
+  };
   scheduleWithBoth = {
     module = alice {
       schedules.daily = {

@@ -48,7 +48,7 @@ def test_nixpkgs_own_check_finds_nothing_missing(nix: Nix, options: dict[str, An
 
 
 #: What has no default that would mean anything.
-_REQUIRED = {"services.hyperhive.agents.<name>.schedules.<name>.message"}
+_REQUIRED = {f"services.hyperhive.{whose}.schedules.<name>.message" for whose in ("agents.<name>", "manager")}
 
 
 def test_every_option_has_a_type_a_description_and_a_default(options: dict[str, Any]) -> None:
@@ -75,7 +75,7 @@ def _table() -> dict[str, tuple[str, str]]:
 def test_the_table_has_every_option(options: dict[str, Any]) -> None:
     names = {name.removeprefix("services.hyperhive.") for name in options}
     # One row for what is inside of these.
-    whole = re.compile(r"(agents\.<name>\.(?:bindMounts|mcpServers|schedules))\..*")
+    whole = re.compile(r"(agents\.<name>\.(?:bindMounts|mcpServers|schedules)|manager\.schedules)\..*")
     assert set(_table()) == {whole.sub(r"\1", name) for name in names}
 
 

@@ -184,6 +184,7 @@ def test_snake_case_is_no_key_and_camel_case_is_meant() -> None:
         ({"defaults": {"maxTurnMinutes": 0}}, "defaults.maxTurnMinutes: "),
         ({"agents": {"alice": {"maxTurnMinutes": float("inf")}}}, "agents.alice.maxTurnMinutes: "),
         ({"agents": {"alice": {"schedules": {"daily": {}}}}}, "agents.alice.schedules.daily.message: "),
+        ({"manager": {"schedules": {"daily": {}}}}, "manager.schedules.daily.message: "),
         ({"agents": {"alice": {"credentials": {"KEY": "here"}}}}, "agents.alice.credentials.KEY: "),
         ({"agents": {"Alice": {}}}, "agents.Alice: 'Alice' cannot be an agent's name"),
         ({"agents": {"..": {}}}, "agents...: '..' cannot be an agent's name"),

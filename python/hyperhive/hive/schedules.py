@@ -71,7 +71,7 @@ class Schedules:
         zone = zone_of(settings.time_zone)
         declared = {
             (agent, name): (rule_of(own, zone), own.message)
-            for agent, its in settings.agents.items()
+            for agent, its in settings.declared.items()
             for name, own in its.schedules.items()
         }
         rules = {key: str(rule) for key, (rule, _message) in declared.items()}

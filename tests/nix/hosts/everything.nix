@@ -31,6 +31,10 @@
       model = "opus";
       prompt = "Ask before you spawn.";
       budget.turns = 50;
+      schedules.rounds = {
+        cron = "0 9 * * *";
+        message = "Look whether everybody works.";
+      };
     };
     metrics.tokenFile = "/run/keys/metrics";
     budgets = {
