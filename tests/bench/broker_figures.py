@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from processes import agent_names, daemon, load, measured
+from processes import Daemon, agent_names, daemon, load, measured
+from raw_client import Line, get, post
 
 from hyperhive.harness.settings import Timings
 from hyperhive.wire import MAX_WAIT
@@ -84,6 +86,8 @@ async def idle(results: Results, directory: Path, *, quick: bool) -> None:
         results.add("idle_cpu", [hive["cpu"]])
         results.add("idle_wakeups", [hive["wakeups"]])
         results.add("idle_statements", [hive["statements"]])
+        results.add("scrape", [hive["scrape"]])
+        results.add("scrape_p95", [hive["scrape_p95"]])
     parked = await _idle(directory / "parked", quick=quick, poll=MAX_WAIT, staggered=False)
     results.add("parked_cpu", [parked["cpu"]])
 
@@ -98,9 +102,29 @@ async def _idle(state: Path, *, quick: bool, **rhythm: float) -> dict[str, float
         counted, before, began = await hive.counters(), hive.scheduled(), time.monotonic()
         await asyncio.sleep(1 if quick else 30)
         after, took = hive.scheduled(), time.monotonic() - began
+        statements = (await hive.counters())["statements"] - counted["statements"]
         return {
             "rss": hive.rss(),
             "cpu": (after.nanoseconds - before.nanoseconds) / took / 1e7,
             "wakeups": (after.switches - before.switches) / took,
-            "statements": (await hive.counters())["statements"] - counted["statements"],
+            "statements": statements,
+            **await _scrape(hive, names, 5 if quick else 100),
         }
+
+
+async def _scrape(hive: Daemon, names: list[str], times: int) -> dict[str, float]:
+    """Milliseconds that a monitor waits for all figures, where every agent has worked."""
+    for name in names:
+        line = await Line.open(hive.run / "agents" / name / "hive.sock")
+        for number, model in enumerate(("claude-haiku-4-5", "claude-sonnet-5", "claude-opus-5")):
+            used = {"inputTokens": 1000, "outputTokens": 2000, "costUsd": 0.25, "model": model}
+            (await line.ask(post("/v1/report", {"instance": "bench", "n": number, "usage": used}))).json()
+        line.close()
+    line, took = await Line.open(hive.host_socket), []
+    for _ in range(times):
+        began = time.monotonic()
+        answer = await line.ask(get("/metrics"))
+        took.append((answer.at - began) * 1000)
+        assert answer.body.count(b"hyperhive_tokens_total{") == 12 * len(names), answer.status
+    line.close()
+    return {"scrape": median(took), "scrape_p95": sorted(took)[int(len(took) * 0.95)]}

@@ -58,6 +58,8 @@ FIGURES: Final[dict[str, Figure]] = {
     "parked_cpu": Figure("idle", "  the same without the polls that follow each other", "%"),
     "idle_wakeups": Figure("idle", "  its wake-ups", "/s"),
     "idle_statements": Figure("idle", "  its database statements", "", 0),
+    "scrape": Figure("idle", "  a scrape of /metrics, all agents have used three models", "ms", 20),
+    "scrape_p95": Figure("idle", "  the same, p95", "ms"),
     "list": Figure("list", "`hyperhive list` with 100 agents, whole process", "s", 0.6),
     "reconnect": Figure("containers", "daemon restarted: from ready until 20 containers are connected", "s", 2),
     "reconnect_worst": Figure("containers", "  the same, the worst restart", "s", 2),

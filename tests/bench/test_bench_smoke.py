@@ -39,6 +39,8 @@ _SANE = {
     "parked_cpu": (0, 100),
     "idle_wakeups": (0, 100_000),
     "idle_statements": (0, 0),
+    "scrape": (0.1, 10_000),
+    "scrape_p95": (0.1, 10_000),
     "list": (0.01, 60),
     "pin": (1, 60_000),
     "diff": (1, 60_000),
