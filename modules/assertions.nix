@@ -174,6 +174,14 @@ let
     schedulesOf "manager" cfg.manager.schedules
     ++ forAgents (name: agent: schedulesOf "agents.${name}" agent.schedules);
 
+  ttl =
+    let
+      seconds = hive.seconds cfg.approvals.ttl;
+    in
+    optional (
+      seconds < 60 || seconds > hive.seconds "52w"
+    ) "${at "approvals.ttl"}: '${cfg.approvals.ttl}' is too short or too long; a request waits between 1m and 52w.";
+
   binds = forAgents (name: agent: concatLists (mapAttrsToList (bind name) agent.bindMounts));
 
   servers = forAgents (
@@ -305,6 +313,7 @@ in
           secrets
           flags
           schedules
+          ttl
           binds
           servers
           credentialPaths

@@ -152,6 +152,16 @@ in
       schedules = hiveTypes.schedules;
     };
 
+    approvals.ttl = mkOption {
+      type = hiveTypes.span;
+      default = "14d";
+      example = "7d";
+      description = ''
+        How long a request waits for the operator before it expires, between a minute and 52 weeks. A change holds for
+        what is asked from then on.
+      '';
+    };
+
     builder = {
       memoryMax = mkOption {
         type = types.strMatching "[0-9]+[KMGT]?";
@@ -163,7 +173,7 @@ in
       };
 
       timeout = mkOption {
-        type = types.strMatching "[0-9]+[smhdw]";
+        type = hiveTypes.span;
         default = "1h";
         example = "4h";
         description = "How long building a proposal may take.";
@@ -245,7 +255,7 @@ in
       type = types.submodule { freeformType = json.type; };
       default = { };
       example = {
-        approvals.ttl = "7d";
+        operator.name = "Robin";
       };
       description = ''
         Anything of the settings file that has no option here, merged over what the options say. The file is checked

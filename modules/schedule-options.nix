@@ -15,7 +15,7 @@ in
       '';
     };
 
-    every = orNull (types.strMatching "[0-9]{1,7}[smhdw]") {
+    every = orNull hiveTypes.span {
       example = "4h";
       description = ''
         How often it comes: a whole number and one of `s`, `m`, `h`, `d`, `w`; one minute at least. Counted from when

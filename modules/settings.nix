@@ -51,6 +51,7 @@ let
       notifications
       budgets
       manager
+      approvals
       defaults
       ;
     systems.default = storePath cfg.systems.default;

@@ -14,6 +14,10 @@ rec {
     description = "minutes, more than 0 and at most 10080";
   };
 
+  span = strMatching "[0-9]{1,7}[smhdw]" // {
+    description = "span of time, such as 90m, 12h or 14d";
+  };
+
   orNull =
     type: rest:
     mkOption (

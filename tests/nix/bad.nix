@@ -289,6 +289,16 @@ in
     path = "enable";
     value = "nix.enable";
   };
+  ttlTooShort = {
+    module.services.hyperhive.approvals.ttl = "30s";
+    path = "approvals.ttl";
+    value = "'30s' is too short";
+  };
+  ttlTooLong = {
+    module.services.hyperhive.approvals.ttl = "53w";
+    path = "approvals.ttl";
+    value = "'53w'";
+  };
   oldRelease = {
     module = { };
     release = "25.05";

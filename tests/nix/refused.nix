@@ -33,6 +33,11 @@
     path = "agents.alice.schedules.daily.every";
     words = "daily";
   };
+  ttl = {
+    module.services.hyperhive.approvals.ttl = "a fortnight";
+    path = "approvals.ttl";
+    words = "span of time";
+  };
   typo = {
     module.services.hyperhive.agents.alice.promt = "x";
     path = "agents.alice.promt";

@@ -96,6 +96,19 @@ def test_the_tables_keys_exist() -> None:
     assert [key for key, _ in _table().values() if key and key not in keys] == []
 
 
+#: What the module works out by itself.
+_OWN_WORK = re.compile(
+    r"version|runtime|runtimeDir|systems\..*|builder\.(hyperhive|nixpkgs|nixpkgsUnstable)|agents\.<name>\.system"
+)
+
+
+def test_every_key_has_an_option(options: dict[str, Any]) -> None:
+    names = {name.removeprefix("services.hyperhive.") for name in options}
+    keys = _keys(HiveSettings)
+    leaves = {key for key in keys if not any(other.startswith(f"{key}.") for other in keys)}
+    assert {key for key in leaves - names if not _OWN_WORK.fullmatch(key)} == set()
+
+
 def test_the_table_of_keys_has_every_key() -> None:
     """The hand-made one in docs/options.md, for those who write the file themselves."""
     listed = set(re.findall(r"^\| `([^`|]+)` \|", PAGE.read_text(), re.MULTILINE))

@@ -36,6 +36,7 @@
         message = "Look whether everybody works.";
       };
     };
+    approvals.ttl = "7d";
     metrics.tokenFile = "/run/keys/metrics";
     budgets = {
       usd = 12.5;
@@ -126,9 +127,6 @@
         message = "Still there?";
       };
     };
-    settings = {
-      approvals.ttl = "7d";
-      agents.carol.mutable = false;
-    };
+    settings.agents.carol.mutable = false;
   };
 }
