@@ -516,9 +516,24 @@ async def test_a_file_that_is_too_long_to_read_is_named(repos: Repos, proposed: 
     commit = proposed.commit({"a": "a line\n" * 100_000, "agent.nix": NIX})
     await repos.pin(AGENT, 1, commit, proposed.bundle(commit))
     diff = await repos.diff(AGENT, base, commit)
-    assert "Binary files /dev/null and b/a differ" in diff.text
+    assert "/dev/null and b/a: too large to be shown, 700,000 bytes" in diff.text
     assert "+  environment.systemPackages" in diff.text
+    assert diff.truncated
     assert [(change.path, change.added) for change in diff.files] == [("a", None), ("agent.nix", 1)]
+
+
+async def test_what_is_too_large_and_what_is_no_text_are_told_apart(repos: Repos, proposed: Proposed) -> None:
+    first = proposed.commit({"a": "a line\n" * 100_000, "bin": b"\0\1", "agent.nix": NIX})
+    await repos.pin(AGENT, 1, first, proposed.bundle(first))
+    second = proposed.commit({"a": "a\n", "bin": b"\0\2", "odd name": "Binary files x and y differ\n" * 30_000})
+    await repos.pin(AGENT, 2, second, proposed.bundle(second))
+    diff = await repos.diff(AGENT, first, second)
+    assert "a/a and b/a: too large to be shown, 700,000 bytes; more than 512 KiB are not compared" in diff.text
+    assert "Binary files a/bin and b/bin differ" in diff.text
+    assert "/dev/null and b/odd name: too large to be shown, 840,000 bytes" in diff.text
+    only_small = proposed.commit({"bin": b"\0\3"})
+    await repos.pin(AGENT, 3, only_small, proposed.bundle(only_small))
+    assert not (await repos.diff(AGENT, second, only_small)).truncated
 
 
 # --- crashes and many at once
