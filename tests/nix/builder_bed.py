@@ -18,7 +18,7 @@ from hyperhive.hive.nix_flake import Flake
 from hyperhive.hive.nix_roots import Roots
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from hyperhive.hive.builder import BuildResult
 
@@ -65,13 +65,19 @@ class Yard:
     builder: NixBuilder
     roots: Path
     running: dict[str, Path] = field(default_factory=dict)
+    bases: dict[str, Path] = field(default_factory=dict)
 
     def tree(self, agent_nix: str, name: str = "source") -> Path:
         """A tree with this agent.nix."""
+        return self.files({"agent.nix": agent_nix}, name)
+
+    def files(self, texts: Mapping[str, str], name: str = "source") -> Path:
+        """A tree with these files."""
         made = self.place / name
         shutil.rmtree(made, ignore_errors=True)
         made.mkdir()
-        (made / "agent.nix").write_text(agent_nix)
+        for file, text in texts.items():
+            (made / file).write_text(text)
         return made
 
     async def build(self, agent_nix: str, number: int = 1, agent: str = "alice") -> BuildResult:
@@ -92,15 +98,29 @@ def is_rooted(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def yard(user: User | None = None, bounds: BuildBounds = _SMALL) -> Iterator[Yard]:
-    """A builder until the end of the block; its roots are gone afterwards."""
+def yard(
+    user: User | None = None,
+    bounds: BuildBounds = _SMALL,
+    *,
+    text: Callable[[], str] = lambda: TEMPLATE,
+    options: Mapping[str, str] | None = None,
+) -> Iterator[Yard]:
+    """A builder until the end of the block; its roots are gone afterwards.
+
+    Args:
+        user: who builds; None is whoever runs the tests.
+        bounds: what a proposal may use.
+        text: gives the text of the flake.
+        options: further settings of Nix.
+    """
     place = Path(tempfile.mkdtemp(prefix="hh-build-"))
     place.chmod(0o755)
     roots = ROOTS / place.name
     running: dict[str, Path] = {}
+    bases: dict[str, Path] = {}
     (place / "builder").mkdir()
     (place / "builder").chmod(0o755)
-    flake = Flake(place / "flake", lambda: TEMPLATE, lambda _agent: None)
+    flake = Flake(place / "flake", text, bases.get)
     builder = NixBuilder(
         flake,
         Roots(roots),
@@ -110,11 +130,11 @@ def yard(user: User | None = None, bounds: BuildBounds = _SMALL) -> Iterator[Yar
         user=lambda: user,
         bounds=lambda: bounds,
         # This Nix may have come without the program that it asks other machines with.
-        options={"build-hook": ""},
+        options={"build-hook": "", **(options or {})},
     )
     umask = os.umask(0o077)
     try:
-        yield Yard(place, builder, roots, running)
+        yield Yard(place, builder, roots, running, bases)
     finally:
         os.umask(umask)
         shutil.rmtree(roots, ignore_errors=True)

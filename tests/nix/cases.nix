@@ -158,6 +158,9 @@ in
       agents = lib.genAttrs (lib.take count apart) (_: { });
     })).config.system.build.toplevel.drvPath;
 
+  # The system of an agent that says nothing of its own.
+  plainAgent = (host (hive { })).config.services.hyperhive.systems.default.config.system.build.toplevel;
+
   unfree =
     let
       evaluates = value: (builtins.tryEval (builtins.seq value true)).success;

@@ -74,6 +74,13 @@ class Nix:
         assert done.returncode, f"{attribute} evaluates"
         return done.stderr
 
+    def instantiate(self, attribute: str, root: Path) -> str:
+        """The derivation that `attribute` of cases.nix is, in the store; the flake is that in `root`."""
+        words = ["nix-instantiate", str(self.root / "tests/nix/cases.nix"), "-A", attribute]
+        done = _run([*words, "--argstr", "root", str(root), "--argstr", "nixpkgs", str(self.nixpkgs)])
+        assert not done.returncode, f"{attribute}: {done.stderr[-6000:]}"
+        return done.stdout.strip()
+
     def flake(self, *verb: str, override: bool = True) -> subprocess.CompletedProcess[str]:
         """`nix … path:FLAKE`, with the inputs that cannot be fetched here replaced."""
         inputs = [

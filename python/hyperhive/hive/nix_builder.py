@@ -9,6 +9,7 @@ whose sandbox runs the builds. What came of it is kept from the garbage collecto
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import os
 import re
@@ -48,6 +49,8 @@ _INHERITED: Final = ("PATH", "LOCALE_ARCHIVE", "NIX_CONF_DIR", "NIX_DAEMON_SOCKE
 #: Bytes of the heap that evaluation begins with: else a third of its time is the collector's.
 _HEAP: Final = 256 * 1024 * 1024
 _OUTPUT: Final = re.compile(r"(/nix/store/[0-9a-z]{32}-[0-9A-Za-z+._?=-]+\.drv)")
+#: What begins a line of where an error comes from.
+_TRACE: Final = ("…", "at ", "(stack trace", "(use ")
 _UNHEARD: Final = re.compile(r"^warning: ignoring the client-specified setting .*\n", re.MULTILINE)
 #: Seconds for looking at what was built.
 _LOOK: Final = Bounds(seconds=60)
@@ -322,6 +325,16 @@ def _why(what: str, ended: Ended, bounds: Bounds, log: Log) -> str:
     said = _said(log)
     if bounds.memory_bytes is not None and (ended.code < 0 or "out of memory" in said.lower()[-2000:]):
         return f"{what} needed more than {bounds.memory_bytes / 1024**3:g} GiB of memory"
-    errors = [line.strip() for line in said.splitlines() if line.strip().startswith("error:")]
-    last = next((error.removeprefix("error:").strip() for error in reversed(errors) if error != "error:"), "")
-    return f"{what} failed: {last or f'it ended with {ended.code}'}"[:_REASON]
+    return f"{what} failed: {_last_error(said) or f'it ended with {ended.code}'}"[:_REASON]
+
+
+def _last_error(said: str) -> str:
+    """The last thing that Nix calls an error; one of several lines, as failed assertions are, begins on the next."""
+    found = ""
+    lines = [line.strip() for line in said.splitlines()]
+    for at, line in enumerate(lines):
+        if line.startswith("error:"):
+            rest = itertools.takewhile(bool, lines[at + 1 :]) if line == "error:" else ()
+            more = " ".join(word for word in rest if not word.startswith(_TRACE))
+            found = line.removeprefix("error:").strip() or more or found
+    return found
