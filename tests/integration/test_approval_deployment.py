@@ -4,110 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
-import json
 import sqlite3
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from unittest import mock
 
 import pytest
-from hive_bed import over, short_place
-from lifecycle_bed import DEADLINE, Change, Harness, Life, life, refusal
-from repo_bed import Proposed
-
-from hyperhive.hive.builder import BuildResult, NoBuilder
-from hyperhive.hive.deployment import Deployment
-from hyperhive.hive.repos import Repos
+from approving_bed import Site, approving
+from hive_bed import short_place
+from lifecycle_bed import DEADLINE, life, refusal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
-
-_OLD = Path("/nix/store/old")
-
-
-class StoreBuilder(NoBuilder):
-    """Builds a system of the name that stands in `agent.nix`; `broken` does not build."""
-
-    builds = True
-
-    def __init__(self) -> None:
-        self.roots: dict[int, str] = {}
-        self.upon: str | None = "nixpkgs"
-
-    async def build(self, agent: str, approval_id: int, source: Path) -> BuildResult:  # noqa: ARG002
-        content = (source / "agent.nix").read_text().strip()
-        if content == "broken":
-            return BuildResult(ok=False, log="error: undefined variable 'broken'", reason="undefined variable 'broken'")
-        self.roots[approval_id] = content
-        return BuildResult(ok=True, log="built", system=Path("/nix/store", content), size_bytes=7, base=self.upon)
-
-    async def forget(self, agent: str, approval_id: int) -> None:  # noqa: ARG002
-        self.roots.pop(approval_id, None)
-
-    def base(self, agent: str) -> str | None:  # noqa: ARG002
-        return self.upon
-
-
-class Site:
-    """A daemon with a manager who proposes, and an operator."""
-
-    def __init__(self, hive: Life, manager: Harness, builder: StoreBuilder, repository: Proposed) -> None:
-        self.hive, self.manager, self.builder, self.repository = hive, manager, builder, repository
-
-    async def propose(self, content: str) -> dict[str, Any]:
-        """Commit a configuration and ask for it; once it is built, its approval."""
-        commit = self.repository.commit({"agent.nix": content})
-        bundle = self.repository.bundle(commit).read_bytes()
-        async with over(self.hive.agent_socket("manager")) as client:
-            query = {"agent": "alice", "commit": commit[:12], "description": content}
-            answer = await client.post("/v1/config-proposals", params=query, content=bundle)
-        assert answer.status_code == 201, answer.text
-        number: int = answer.json()["id"]
-        await self.until(number, "pending", "failed")
-        return await self.get(number)
-
-    async def get(self, number: int) -> dict[str, Any]:
-        row: dict[str, Any] = await self.hive.operator.ask("GET", f"/api/approvals/{number}")
-        return row
-
-    async def approve(self, row: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
-        return await self.hive.operator.ask("POST", f"/api/approvals/{row['id']}/approve", {"commit": row["commit"]})
-
-    async def until(self, number: int, *statuses: str) -> dict[str, Any]:
-        def wanted(change: Change) -> bool:
-            data = change["data"]
-            return change["type"] == "approval" and data["id"] == number and data["status"] in statuses
-
-        _, change = await self.hive.watch.since(0, wanted)
-        row: dict[str, Any] = change["data"]
-        return row
-
-    async def told(self) -> dict[str, Any]:
-        """The next thing that the manager is told of an approval."""
-        async with asyncio.timeout(DEADLINE):
-            while True:
-                body = {"max": 1, "waitSeconds": 10, "instance": self.manager.instance}
-                for message in (await self.manager.ask("/v1/recv", body))["deliveries"]:
-                    await self.manager.outcome(message["id"])
-                    if message["body"].startswith("{"):
-                        event: dict[str, Any] = json.loads(message["body"])
-                        if event["event"] == "approval_resolved":
-                            return event
-
-    def system(self) -> str:
-        """What alice was started on last."""
-        plan = next(plan for plan in reversed(self.hive.runtime.started) if plan.name == "alice")
-        assert plan.container is not None
-        assert plan.container.system is not None
-        return plan.container.system.name
-
-    def main(self) -> str:
-        self.repository.git("fetch", "--quiet", "--tags", "origin")
-        return self.repository.git("show", "origin/main:agent.nix")
-
-    def tags(self) -> set[str]:
-        return set(self.repository.git("tag", "--list").splitlines())
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -118,26 +25,8 @@ def place() -> Iterator[Path]:
 
 @pytest.fixture
 async def site(place: Path) -> AsyncIterator[Site]:
-    provided, real = asyncio.Event(), Repos.provide
-
-    async def provide(repos: Repos, agent: str, *arguments: Any) -> None:  # noqa: ANN401 - passed on
-        await real(repos, agent, *arguments)
-        if agent == "alice":
-            provided.set()
-
-    builder = StoreBuilder()
-    with contextlib.ExitStack() as stack:
-        daemon = "hyperhive.hive.daemon"
-        stack.enter_context(mock.patch.object(Repos, "provide", provide))
-        stack.enter_context(mock.patch(f"{daemon}.select_builder", return_value=builder))
-        stack.enter_context(mock.patch(f"{daemon}.Deployment", functools.partial(Deployment, patience=0.5)))
-        systems = {"default": str(_OLD)}
-        async with life(place, {"alice": {}}, manager={"enable": True}, systems=systems) as hive:
-            async with asyncio.timeout(DEADLINE):
-                await provided.wait()
-            repository = Proposed(place / "proposed", place / "state" / "applied" / "alice.git")
-            await hive.up("alice")
-            yield Site(hive, await hive.up("manager"), builder, repository)
+    async with approving(place) as made:
+        yield made
 
 
 async def test_the_very_system_that_was_shown_is_put_in(site: Site) -> None:

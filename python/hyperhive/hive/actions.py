@@ -129,6 +129,7 @@ class Actions:
         await self._hive.lifecycle.remove(agent)
         await self._again(agent, f"the {by} rebuilt what you run in")
         await self._tell("rebuilt", agent, by)
+        self._hive.upgrades.again(agent.name)
 
     async def _again(self, agent: Agent, reason: str) -> None:
         if agent.wanted == "stopped":

@@ -16,7 +16,7 @@ from hyperhive.hive import proposals
 from hyperhive.hive.approval_rules import ENDS, ORPHAN, UNDER_WAY
 from hyperhive.hive.approval_words import carried_out
 from hyperhive.hive.deadlines import Deadlines
-from hyperhive.store import approvals
+from hyperhive.store import approvals, deployments
 from hyperhive.store.approvals import Amend, Finished
 from hyperhive.wire import SpawnSpec
 
@@ -51,7 +51,8 @@ class ApprovalWork:
         """Do what is left to be done, from now on."""
         await proposals.sweep(self._hive.layout)
         left = await self._hive.store.read(approvals.unsettled)
-        await self._hive.builder.sweep([row.id for row in left])
+        upgrading = await self._hive.store.read(deployments.upgrading)
+        await self._hive.builder.sweep([*(row.id for row in left), *upgrading])
         self._begun = True
         self.todo.look()
 

@@ -293,6 +293,12 @@ class Approvals:
             elif row.status == "pending" and not self._builds_upon_the_same(row):
                 await self.moved(row)
 
+    async def compare_again(self, agent: str) -> None:
+        """What an agent runs on is another system, of the same commit: what is shown was compared with that before."""
+        for row in await self._hive.store.read(approvals.page, ("pending",)):
+            if row.kind == "apply" and row.agent == agent:
+                await self.moved(row)
+
     def _builds_upon_the_same(self, row: Any) -> bool:  # noqa: ANN401 - a row of the store
         return bool((row.build or {}).get("base") == self._hive.builder.base(row.agent))
 

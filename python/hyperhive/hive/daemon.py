@@ -31,6 +31,7 @@ from hyperhive.hive.operations import Operations
 from hyperhive.hive.ports import AgentPorts
 from hyperhive.hive.reload import reload_when
 from hyperhive.hive.retention import keep_tidy
+from hyperhive.hive.upgrades import Upgrades
 from hyperhive.store.engine import sqlite_url
 from hyperhive.store.owner import StateDirOwner
 from hyperhive.store.store import Store
@@ -191,6 +192,7 @@ def _complete(hive: Hive, group: asyncio.TaskGroup) -> App:
     hive.operations = Operations(group, hive.clock, hive.operation_changed)
     hive.builder = select_builder(hive)
     hive.deployment = Deployment(hive, group)
+    hive.upgrades = Upgrades(hive, group)
     hive.agent_app = agent_app(hive)
     hive.notifier = Notifier(hive, group)
     hive.trouble.begin(group)
@@ -228,6 +230,7 @@ async def _open(hive: Hive, app: App, stop: asyncio.Event, on_progress: Callable
     await hive.lifecycle.reconcile()
     await hive.deployment.recover()
     await hive.approvals.begin()
+    hive.upgrades.begin()
     hive.notifier.start()
     return port
 
@@ -253,6 +256,7 @@ async def _close(hive: Hive) -> None:
     hive.ports.close()
     await hive.notifier.close()
     await hive.sizes.close()
+    hive.upgrades.close()
     await hive.approvals.close()
     # Before what it waits for is cancelled: a step that was not ended is not to be taken for one that was.
     hive.deployment.close()

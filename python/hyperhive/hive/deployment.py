@@ -219,6 +219,8 @@ class Deployment:
         await self._tag(row, "approved", None)
         if row.approval_id is not None:
             await self.decisions.deploying(row.approval_id)
+        elif (now := self._in_use.get(row.agent)) is not None and now.commit_hash != row.commit_hash:
+            return await self._failed(row, "something else was put in meanwhile")
         if self._agent(row) is None:
             return await self._failed(row, f"there is no agent '{row.agent}' any more")
         return await self._to(row, "switching" if row.system else "keeping")
@@ -247,9 +249,13 @@ class Deployment:
         note = "not checked: the agent is stopped" if unchecked else None
         await self._tag(row, "deployed", note)
         await self.tags.advance(row.agent, row.commit_hash)
+        number = await self._hive.store.read(deployments.approval_of, row)
+        if number is not None:
+            await self._hive.builder.keep(row.agent, number)
         if row.approval_id is not None:
-            await self._hive.builder.keep(row.agent, row.approval_id)
             await self.decisions.deployed(row.approval_id, note)
+        else:
+            await self._hive.upgrades.deployed(row)
         return await self._to(row, "deployed")
 
     async def _revert(self, row: Row[Any]) -> Row[Any]:
@@ -265,9 +271,15 @@ class Deployment:
         await self._tag(row, "failed", error[:_NOTE])
         if row.approval_id is not None:
             await self.decisions.deploy_failed(row.approval_id, error)
-            await self._hive.builder.forget(row.agent, row.approval_id)
+        else:
+            await self._hive.upgrades.failed(row, error)
+        number = await self._hive.store.read(deployments.approval_of, row)
+        if number is not None:
+            await self._hive.builder.forget(row.agent, number)
         ended = await self._to(row, "failed", error)
         self._hive.trouble.failed_deploys.deployment(ended)
+        # What runs again may be from before the host was upgraded.
+        self._hive.upgrades.look()
         return ended
 
     async def _tag(self, row: Row[Any], kind: Kind, note: str | None) -> None:

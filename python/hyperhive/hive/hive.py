@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from hyperhive.hive.notify import Notifier
     from hyperhive.hive.operations import Operations
     from hyperhive.hive.ports import AgentPorts
+    from hyperhive.hive.upgrades import Upgrades
     from hyperhive.runtime.base import Runtime
     from hyperhive.shapes import OperationRow
     from hyperhive.store.events import EventBatch, StoredEvent
@@ -95,6 +96,7 @@ class Hive:
     notifier: Notifier = field(init=False)
     builder: Builder = field(init=False)
     deployment: Deployment = field(init=False)
+    upgrades: Upgrades = field(init=False)
 
     def __post_init__(self) -> None:
         """Make the parts that live in memory."""

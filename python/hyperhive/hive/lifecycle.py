@@ -105,6 +105,7 @@ class Lifecycle:
         for agent in everybody:
             if agent not in end and agent.name in running:
                 tasks += self._deploys.look(agent)
+        hive.upgrades.look()
         return [agent.name for agent in begin], [agent.name for agent in (*end, *bury)], tasks
 
     def _is_left_of(self, agent: Agent) -> bool:

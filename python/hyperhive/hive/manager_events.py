@@ -21,6 +21,7 @@ ManagerEvent = Literal[
     "approval_resolved",
     "spawned",
     "rebuilt",
+    "upgraded",
     "killed",
     "destroyed",
     "container_crash",

@@ -20,12 +20,20 @@ def check_takes_proposals(hive: Hive, name: str) -> None:
     """
     hive.lifecycle.find(name)
     declared = hive.settings.agents.get(name)
-    if declared is None:
-        return
-    if not declared.mutable:
+    if declared is not None and not declared.mutable:
         what = f"'{name}' takes no proposals: the settings say mutable = false"
         raise HiveError("not_mutable", what, "Ask the operator to change its declaration")
-    if declared.system is not None and declared.config_file is None:
+    check_can_be_built_upon(hive, name)
+
+
+def check_can_be_built_upon(hive: Hive, name: str) -> None:
+    """Refuse a change of an agent whose own system cannot be built upon.
+
+    Raises:
+        HiveError: `not_mutable`.
+    """
+    declared = hive.settings.agents.get(name)
+    if declared is not None and declared.system is not None and declared.config_file is None:
         what = f"'{name}' takes no proposals: its system comes from an inline config, which cannot be built upon"
         raise HiveError("not_mutable", what, "Ask the operator to make it a configFile")
 

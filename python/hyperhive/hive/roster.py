@@ -109,6 +109,8 @@ class Agent:
     #: Whether its page is served on its own port, and what keeps it from that.
     port_open: bool = False
     port_problem: str | None = None
+    #: Why it runs on a system from before the host was upgraded.
+    system_problem: str | None = None
 
     @property
     def tombstone(self) -> bool:
@@ -258,7 +260,7 @@ class Roster:
             budget=agent.budget,
             operation=agent.operation,
             restart_pending=agent.restart_pending,
-            problem=decision.problem if decision else agent.problem,
+            problem=(decision.problem if decision else agent.problem) or agent.system_problem,
             until=decision.until if decision else agent.until,
             pid=agent.pid,
             login_expires_at=agent.login_expires_at,

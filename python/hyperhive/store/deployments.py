@@ -139,6 +139,36 @@ def before(connection: Connection, row: Row[Any]) -> Row[Any] | None:
     return connection.execute(statement.order_by(_rows.c.id.desc()).limit(1)).one_or_none()
 
 
+def approval_of(connection: Connection, row: Row[Any]) -> int | None:
+    """The approval of the commit that a deployment puts in; of one without, that under which it was put in before."""
+    if row.approval_id is not None:
+        return int(row.approval_id)
+    statement = (
+        select(_rows.c.approval_id)
+        .where(_rows.c.agent == row.agent, _rows.c.commit_hash == row.commit_hash, _rows.c.id < row.id)
+        .where(_rows.c.approval_id.is_not(None), _rows.c.step == "deployed")
+    )
+    found = connection.execute(statement.order_by(_rows.c.id.desc()).limit(1)).scalar_one_or_none()
+    return None if found is None else int(found)
+
+
+def upgrading(connection: Connection) -> list[int]:
+    """The approvals of what is being put in once more, on an upgraded host."""
+    rows = [row for row in unended(connection) if row.approval_id is None]
+    return [number for row in rows if (number := approval_of(connection, row)) is not None]
+
+
+def failed_upgrade(connection: Connection, row: Row[Any], base: str) -> str | None:
+    """Why the commit of a deployment does not work on another base, if that was tried; the newest error."""
+    statement = (
+        select(_rows.c.error)
+        .where(_rows.c.agent == row.agent, _rows.c.commit_hash == row.commit_hash, _rows.c.base == base)
+        .where(_rows.c.id > row.id, _rows.c.approval_id.is_(None), _rows.c.step == "failed")
+    )
+    error = connection.execute(statement.order_by(_rows.c.id.desc()).limit(1)).scalar_one_or_none()
+    return None if error is None else str(error)
+
+
 def purge(connection: Connection, agent: str) -> None:
     """Forget the deployments of an agent that is wiped."""
     connection.execute(delete(_rows).where(_rows.c.agent == agent))

@@ -23,6 +23,8 @@ agent thinks you learn by asking it.
 What happens to other agents is told to you in messages from "system", whose body is JSON with an "event":
 - approval_resolved: what you asked for was decided; "status" is deployed, denied, expired, cancelled or failed, and \
 "reason" says why. Take a reason for what it is: the operator's wish. Mend what was wrong before you ask once more.
+- upgraded: the host was, and "commit" of "agent" was built anew on it. Where not \
+"ok", it stays on what it had, and "reason" says why: propose a commit that works.
 - spawned, rebuilt, killed (that is, stopped), destroyed: it was done to "agent", by the one in "by".
 - container_crash: the agent's harness ended by itself. It is started again by itself, unless "restarts" is false.
 - needs_login, logged_in: whether the agent's Claude has a login. Only the operator can give it one, and sees that it \
