@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from swarm import Swarm, swarm
 
 from hyperhive.hive.git import program
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from hyperhive.client import HiveClient
@@ -77,14 +74,6 @@ def _scenario(config: str) -> dict[str, Any]:
 
 async def _asked(up: Swarm, number: int) -> None:
     await up.until(lambda e: e.type == "approval" and e.data["id"] == number and e.data["status"] == "pending")
-
-
-@pytest.fixture(params=["bubblewrap", pytest.param("process", marks=pytest.mark.long)])
-def runtime(request: pytest.FixtureRequest, require_tier: Callable[[str, object, str], None]) -> str:
-    name: str = request.param
-    if name == "bubblewrap":
-        require_tier("bubblewrap", shutil.which("bwrap"), "there is no bwrap program")
-    return name
 
 
 async def test_from_the_request_to_the_decision_to_what_runs(tmp_path: Path, runtime: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
 from swarm import Swarm, swarm
 
 if TYPE_CHECKING:
@@ -60,10 +59,6 @@ async def _pending(up: Swarm, number: int) -> ApprovalRow:
         return next(row for row in await client.approvals() if row.id == number)
 
 
-@pytest.mark.parametrize(
-    "runtime",
-    [pytest.param("bubblewrap", marks=pytest.mark.tier("bubblewrap")), pytest.param("process", marks=pytest.mark.long)],
-)
 async def test_a_commit_is_asked_for_denied_mended_and_put_in(tmp_path: Path, runtime: str) -> None:
     place = "/agents" if runtime == "bubblewrap" else str(tmp_path / "state" / "proposed")
     async with (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import socket
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,6 @@ import pytest
 from swarm import PATIENCE, swarm
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 _REPLY = [{"tool": "send", "input": {"to": "operator", "body": "{agent} has answered"}}, "sent"]
@@ -42,12 +40,7 @@ def _closed_port() -> int:
         return port
 
 
-@pytest.fixture
-def runtime(require_tier: Callable[[str, object, str], None]) -> str:
-    require_tier("bubblewrap", shutil.which("bwrap"), "there is no bwrap program")
-    return "bubblewrap"
-
-
+@pytest.mark.parametrize("runtime", ["bubblewrap"], indirect=True)
 async def test_each_trouble_is_seen_and_costs_no_message(tmp_path: Path, runtime: str) -> None:
     down = {"environment": {"ANTHROPIC_BASE_URL": f"http://127.0.0.1:{_closed_port()}"}}
     agents: dict[str, Any] = {"denied": {}, "limited": {}, "busy": {}, "cut": {}, "hangs": {}, "down": down}

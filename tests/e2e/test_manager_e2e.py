@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from swarm import PATIENCE, swarm
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from hyperhive.client import HiveClient
@@ -55,14 +52,6 @@ _SCENARIO: dict[str, Any] = {
         },
     }
 }
-
-
-@pytest.fixture(params=["bubblewrap", pytest.param("process", marks=pytest.mark.long)])
-def runtime(request: pytest.FixtureRequest, require_tier: Callable[[str, object, str], None]) -> str:
-    name: str = request.param
-    if name == "bubblewrap":
-        require_tier("bubblewrap", shutil.which("bwrap"), "there is no bwrap program")
-    return name
 
 
 async def _results(client: HiveClient, name: str) -> list[str]:

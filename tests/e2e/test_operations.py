@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +10,6 @@ from swarm import PATIENCE, swarm
 from hyperhive.errors import HiveError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from swarm import Swarm
@@ -21,14 +19,6 @@ _NOTE = {"tool": "Bash", "input": {"command": "echo remembered >> notes.md"}}
 _SCENARIO = {
     "agents": {"alice": {"rules": [{"when": "write it down", "steps": [_NOTE, _ANSWER]}], "otherwise": [_ANSWER]}}
 }
-
-
-@pytest.fixture(params=["bubblewrap", pytest.param("process", marks=pytest.mark.long)])
-def runtime(request: pytest.FixtureRequest, require_tier: Callable[[str, object, str], None]) -> str:
-    name: str = request.param
-    if name == "bubblewrap":
-        require_tier("bubblewrap", shutil.which("bwrap"), "there is no bwrap program")
-    return name
 
 
 async def _done(up: Swarm, name: str, action: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
 from typing import TYPE_CHECKING, Any
 
@@ -12,20 +11,21 @@ import pytest
 from swarm import PATIENCE, processes_of, start_up, swarm
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from hyperhive.shapes import StreamEvent
 
+_BOTH = pytest.mark.parametrize("runtime", ["bubblewrap", "process"], indirect=True)
 _ANSWER = {"tool": "send", "input": {"to": "operator", "body": "42"}}
 
 
-@pytest.fixture(params=["bubblewrap", "process"])
-def runtime(request: pytest.FixtureRequest, require_tier: Callable[[str, object, str], None]) -> str:
-    name: str = request.param
-    if name == "bubblewrap":
-        require_tier("bubblewrap", shutil.which("bwrap"), "there is no bwrap program")
-    return name
+def _ends() -> Iterator[Any]:
+    """How `up` is ended, where; those in order that are alike are long."""
+    for runtime in ("bubblewrap", "process"):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL):
+            short = number == signal.SIGKILL or (runtime, number) == ("bubblewrap", signal.SIGINT)
+            yield pytest.param(runtime, number, marks=[] if short else [pytest.mark.long])
 
 
 def _kind(agent: str, kind: str) -> Callable[[StreamEvent], bool]:
@@ -50,6 +50,7 @@ async def test_a_question_is_answered_and_the_turn_is_seen(tmp_path: Path, runti
         assert (sent.state, sent.outcome, sent.deliveries) == ("settled", "settled", 1)
 
 
+@_BOTH
 async def test_agents_talk_to_each_other(tmp_path: Path, runtime: str) -> None:
     scenario = {
         "agents": {
@@ -70,6 +71,7 @@ async def test_agents_talk_to_each_other(tmp_path: Path, runtime: str) -> None:
         assert route == [("operator", "alice"), ("alice", "bob"), ("bob", "alice"), ("alice", "operator")]
 
 
+@_BOTH
 async def test_killing_the_harness_in_a_turn_brings_the_message_again(tmp_path: Path, runtime: str) -> None:
     scenario: dict[str, Any] = {
         "agents": {
@@ -96,7 +98,7 @@ async def test_killing_the_harness_in_a_turn_brings_the_message_again(tmp_path: 
         assert (asked.state, asked.deliveries) == ("settled", 2)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+@pytest.mark.parametrize(("runtime", "number"), [*_ends()], indirect=["runtime"])
 async def test_nothing_is_left_running_however_up_ends(tmp_path: Path, runtime: str, number: signal.Signals) -> None:
     scenario = {"agents": {"alice": {"otherwise": [{"tool": "Bash", "input": {"command": "setsid cat"}}]}}}
     async with swarm(tmp_path, scenario, runtime=runtime, agents={"alice": {}}) as up, up.client() as client:

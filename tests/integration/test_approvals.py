@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, get_args
 import pytest
 import pytest_asyncio
 from approval_bed import BASE, ApprovalBed, commit
-from hypothesis import example, given, settings
+from drawn import drawn
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sqlalchemy import event, update
 
@@ -465,7 +466,7 @@ _MOVES = st.one_of(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@drawn(25)
 @given(moves=st.lists(_MOVES, min_size=4, max_size=25))
 @example(moves=[("propose", 2), ("settle", 0), ("approve", 1), ("orphan", 0)])
 def test_whatever_is_tried_each_has_one_end_and_what_runs_was_approved(moves: list[tuple[str, Any]]) -> None:

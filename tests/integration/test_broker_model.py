@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from broker_bed import BrokerBed
-from hypothesis import HealthCheck, Phase, settings
+from drawn import drawn
+from hypothesis import HealthCheck, Phase
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -182,10 +183,9 @@ class BrokerModel(RuleBasedStateMachine):
 
 
 TestBrokerModel = BrokerModel.TestCase
-TestBrokerModel.settings = settings(
-    max_examples=30,
+TestBrokerModel.settings = drawn(
+    30,
     stateful_step_count=35,
-    deadline=None,
     # A failure is shown as it was found: to shorten it would take minutes. Without this line it is done.
     phases=[phase for phase in Phase if phase is not Phase.shrink],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
+from drawn import drawn
 from hive_bed import short_place
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from lifecycle_bed import Harness, life
 
@@ -150,7 +151,7 @@ async def _play(place: Path, steps: list[tuple[Any, ...]]) -> None:
             await hive.stop()
 
 
-@settings(max_examples=15, deadline=None)
+@drawn(15)
 @given(st.lists(_STEPS, min_size=5, max_size=25))
 @example([("raise", "alice", "turns", 9), *[("send", "alice")] * 4, ("midnight",), *[("turn", "alice", 0, 0)] * 5])
 def test_a_turn_begins_exactly_when_something_is_left(steps: list[tuple[Any, ...]]) -> None:

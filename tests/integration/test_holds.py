@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from broker_bed import migrated
+from drawn import drawn
 from hive_bed import short_place
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from lifecycle_bed import Harness, Life, fake_runtime, life
 
@@ -242,7 +243,7 @@ async def test_a_hold_ends_no_turn_and_is_shown_after_it(place: Path) -> None:
 _STEPS = st.lists(st.one_of(st.integers(1, 4), st.sampled_from(["well", "lift"])), max_size=14)
 
 
-@settings(max_examples=60, deadline=None)
+@drawn(60)
 @given(_STEPS)
 def test_whatever_comes_three_different_ones_in_a_row_and_nothing_else_is_a_hold(steps: list[Any]) -> None:
     async def play() -> None:

@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hypothesis import HealthCheck, Phase, settings
+from drawn import drawn
+from hypothesis import HealthCheck, Phase
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from test_questions import QuestionBed
@@ -181,10 +182,9 @@ class QuestionModel(RuleBasedStateMachine):
 
 
 TestQuestionModel = QuestionModel.TestCase
-TestQuestionModel.settings = settings(
-    max_examples=20,
+TestQuestionModel.settings = drawn(
+    20,
     stateful_step_count=25,
-    deadline=None,
     # A failure is shown as it was found: to shorten it would take minutes.
     phases=[phase for phase in Phase if phase is not Phase.shrink],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

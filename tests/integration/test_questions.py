@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Self
 import pytest
 import pytest_asyncio
 from broker_bed import BrokerBed
-from hypothesis import given, settings
+from drawn import drawn
+from hypothesis import given
 from hypothesis import strategies as some
 
 from hyperhive.errors import HiveError
@@ -390,7 +391,7 @@ async def _any_order(place: Path, ends: list[str], kill: bool) -> None:  # noqa:
     await bed.close()
 
 
-@settings(max_examples=40, deadline=None)
+@drawn(40)
 @given(some.lists(_ENDS, max_size=6), some.booleans())
 def test_the_asker_gets_exactly_one_end(ends: list[str], kill: bool) -> None:  # noqa: FBT001
     place = Path(tempfile.mkdtemp(prefix="hh-"))

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
-from hypothesis import given, settings
+from drawn import drawn
+from hypothesis import given
 from hypothesis import strategies as some
 from reminder_bed import ReminderBed
 
@@ -257,7 +258,7 @@ _STEPS = some.lists(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@drawn(30)
 @given(steps=_STEPS)
 def test_whatever_happens_each_comes_once_and_not_early(steps: list[tuple[str, int, int]]) -> None:
     asyncio.run(_run(steps))

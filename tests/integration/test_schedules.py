@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
-from hypothesis import given, settings
+from drawn import drawn
+from hypothesis import given
 from hypothesis import strategies as some
 from reminder_bed import ReminderBed
 
@@ -212,7 +213,7 @@ _DO = some.sampled_from(["pass", "pass", "pass", "read", "read", "restart", "kil
 _STEPS = some.lists(some.tuples(_DO, some.sampled_from([1, 20, 45, 60, 200, 2000])), min_size=4, max_size=20)
 
 
-@settings(max_examples=15, deadline=None)
+@drawn(15)
 @given(steps=_STEPS)
 def test_whatever_happens_each_time_is_told_once(steps: list[tuple[str, int]]) -> None:
     asyncio.run(_run(steps))
