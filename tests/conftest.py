@@ -10,12 +10,16 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Which examples there are does not depend on how busy the machine is.
+    settings.register_profile("hive", suppress_health_check=[HealthCheck.too_slow], deadline=None)
+    settings.load_profile("hive")
     config.addinivalue_line("markers", "tier(name): needs something that not every machine has")
     config.addinivalue_line(
         "markers", "long: what a shorter test shows as well, in more ways; left out unless asked for"

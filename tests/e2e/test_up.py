@@ -44,9 +44,8 @@ async def test_a_question_is_answered_and_the_turn_is_seen(tmp_path: Path, runti
         assert {"text", "tool_call", "tool_result"} <= set(kinds)
         await up.agent_state("alice", "idle")
         # The outcome comes after the report of what was used, so perhaps after the turn is seen to have ended.
-        async with asyncio.timeout(PATIENCE):
-            while (sent := (await client.messages(to="alice"))[0]).state != "settled":  # noqa: ASYNC110 - it ends soon
-                await asyncio.sleep(0.1)
+        await up.until(lambda e: e.type == "message" and e.data["to"] == "alice" and e.data["state"] == "settled")
+        sent = (await client.messages(to="alice"))[0]
         assert (sent.state, sent.outcome, sent.deliveries) == ("settled", "settled", 1)
 
 

@@ -25,6 +25,13 @@ def nothing_is_frozen() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def operations_are_waited_for() -> Iterator[None]:
+    """Until they end, however slow the machine is; a test of those that go on says how long."""
+    with mock.patch("hyperhive.hive.operations.PATIENCE", 60):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def claude_says_once_what_it_can() -> Iterator[None]:
     """Every harness asks its `claude` which flags it knows; here a hundred would ask the same program."""
     ask, said = launch._help, dict[tuple[str, int], str]()

@@ -105,6 +105,17 @@ class Bed:
         return json.loads((plan.state / "answer").read_text())
 
 
+async def written(pipe: Path) -> bytes:
+    """All that a program writes to a named pipe, from when it opens it until it closes it."""
+    reader, file = asyncio.StreamReader(), os.fdopen(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK), "rb", 0)
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), file)
+    try:
+        return await reader.read()
+    finally:
+        transport.close()
+
+
 class Alive:
     """Says when the last process of a `FAMILY` is gone."""
 

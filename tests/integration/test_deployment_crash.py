@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from bare_http import GoneError, RawClient
+from drawn import moments
 from hive_bed import HiveProcess, hive_process, short_place
 from sqlalchemy import create_engine, insert
 
@@ -160,7 +161,7 @@ def _check(place: Path, commit: str, outcome: str) -> None:
 @pytest.mark.parametrize("outcome", ["deployed", "failed"])
 async def test_killed_after_any_step_it_ends_once_and_right(approved: tuple[Path, str], outcome: str) -> None:
     before, commit = approved
-    for kill_at in range(1, 60):
+    for kill_at in moments(60):
         with short_place() as place:
             shutil.copytree(before / "state", place / "state", symlinks=True, ignore=shutil.ignore_patterns("run"))
             async with hive_process(place) as hive:

@@ -159,6 +159,9 @@ async def test_a_turn_over_its_time_is_interrupted_and_fails_with_the_setting_as
         assert await here.outcomes(2) == ["failed", "settled"]
 
 
+_LIKE_GARBAGE = ("a directory", "empty", "no object")
+
+
 def _lose(root: Path, how: str) -> None:
     """Spoil the transcript of the only conversation."""
     (transcript,) = (root / "claude" / "projects").rglob("*.jsonl")
@@ -172,7 +175,9 @@ def _lose(root: Path, how: str) -> None:
         transcript.write_bytes({"empty": b"", "garbage": bytes(range(256)) * 40, "no object": b"[]\n" * 9}[how])
 
 
-@pytest.mark.parametrize("how", ["no projects", "a directory", "empty", "garbage", "no object"])
+@pytest.mark.parametrize(
+    "how", ["no projects", "garbage", *(pytest.param(how, marks=pytest.mark.long) for how in _LIKE_GARBAGE)]
+)
 async def test_a_conversation_that_cannot_be_resumed_begins_anew_at_once(tmp_path: Path, how: str) -> None:
     async with place(tmp_path) as here:
         here.set(keep_warm_seconds=0)

@@ -256,14 +256,28 @@ async def test_many_at_once_are_one_text(place: Path) -> None:
 
 
 @pytest.mark.usefixtures("quick")
-async def test_what_keeps_coming_is_told_together_after_five(place: Path) -> None:
+async def test_what_keeps_coming_is_told_together_after_five(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     agents: dict[str, Any] = {f"agent{n}": {} for n in range(9)}
+    held, go, pause = asyncio.Event(), asyncio.Event(), notify._Way._pause
+    monkeypatch.setattr(notify, "_WINDOW", 3600)
+
+    def until_we_say(way: notify._Way) -> float:
+        """As long as it takes to report the others, where it would be the rest of the hour."""
+        if (seconds := pause(way)) > 0:
+            assert 3500 < seconds <= 3600
+            held.set()
+        return 0.01 if held.is_set() and not go.is_set() else 0
+
+    monkeypatch.setattr(notify._Way, "_pause", until_we_say)
     async with Listener() as listener, running_hive(place, agents, notifications=listener.settings(place)) as hive:
         for n in range(5):
             await report(hive, f"agent{n}", "needs_login")
             await listener.until(n + 1)
         for n in range(5, 9):
             await report(hive, f"agent{n}", "needs_login")
+        await asyncio.wait_for(held.wait(), DEADLINE)
+        assert len(listener.posts) == 5
+        go.set()
         assert (await listener.until(6))[5].body.startswith("4 things wait for you\nagent5 needs a login\n")
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hive_bed import over, settings_json, short_place
 from pages_bed import PAGES, free_names
-from runtime_bed import make_runtime
+from runtime_bed import make_runtime, written
 
 from hyperhive.config_file import parse_settings
 from hyperhive.errors import HiveError
@@ -104,9 +105,8 @@ held = [[port, host, bound(port, host, family)] for port in TASK["ports"]
         for host, family in (("127.0.0.1", socket.AF_INET), ("0.0.0.0", socket.AF_INET), ("::1", socket.AF_INET6))]
 peeked = [name for name in TASK["files"] if os.path.exists(name)]
 whole = json.dumps({"answers": answers, "pages": pages, "held": held, "peeked": peeked, "words": words()})
-with open(os.environ["HIVE_STATE"] + "/half", "w") as file:
-    file.write(whole)
-os.rename(os.environ["HIVE_STATE"] + "/half", os.environ["HIVE_STATE"] + "/answer")
+with open(os.environ["HIVE_STATE"] + "/answer", "w") as pipe:
+    pipe.write(whole)
 time.sleep(1000)
 """
 
@@ -136,14 +136,13 @@ async def _from_inside(place: Path) -> tuple[dict[str, Any], dict[str, str], lis
         (state / "program.py").write_text(_ATTACK)
         for file in state.iterdir():
             file.chmod(0o644)  # the agent has a uid of its own
+        os.mkfifo(state / "answer")
+        (state / "answer").chmod(0o666)
         async with over((await ready).host_socket) as operator:
             await operator.post("/api/messages", json={"to": other, "body": "a secret of the other's"})
             await operator.post(f"/api/agents/{me}/start")
             async with asyncio.timeout(240):
-                while True:
-                    if (state / "answer").exists():
-                        break
-                    await asyncio.sleep(0.1)
+                found: dict[str, Any] = json.loads(await written(state / "answer"))
             urls = [(await operator.get(f"/api/agents/{name}/page-url")).json()["url"] for name in (me, other)]
             asked = (await operator.get("/api/questions")).json()["questions"]
             left = (await operator.get("/api/approvals")).json()["approvals"]
@@ -151,7 +150,6 @@ async def _from_inside(place: Path) -> tuple[dict[str, Any], dict[str, str], lis
             assert ([row["status"] for row in left], members & {"mine", wanted}) == (["pending"], set())
             tokens = {url.partition("#token=")[2]: url for url in urls}
         tokens[(place / "state" / "operator-token").read_text().strip()] = "operator"
-        found: dict[str, Any] = json.loads((state / "answer").read_text())
         return found, tokens, [(question["text"], question["status"]) for question in asked]
     finally:
         task.cancel()

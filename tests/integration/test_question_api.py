@@ -8,6 +8,7 @@ import re
 import signal
 import sqlite3
 from collections import Counter
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +18,7 @@ from hive_bed import RunningHive, hive_process, running_hive, short_place
 from lifecycle_bed import Life, life
 
 from hyperhive.client import HiveClient
+from hyperhive.clock import utc_now
 from hyperhive.errors import HiveError
 from hyperhive.shapes import QuestionRow
 
@@ -176,10 +178,11 @@ async def test_a_killed_daemon_settles_at_its_start_what_expired_meanwhile() -> 
         async with hive_process(place) as hive:
             await hive.start(_AGENTS)
             async with RawClient(hive.agent_socket("alice")) as alice:
-                await alice.ask("POST", "/v1/questions", {"text": "Quick?", "ttlSeconds": 1})
+                quick = await alice.ask("POST", "/v1/questions", {"text": "Quick?", "ttlSeconds": 1})
                 await alice.ask("POST", "/v1/questions", {"text": "Slow?", "idempotencyKey": "k"})
                 await hive.end(signal.SIGKILL)
-            await asyncio.sleep(1)  # the deadline passes while nobody is there
+            # It passes while nobody is there.
+            await asyncio.sleep((datetime.fromisoformat(quick["deadline"]) - utc_now()).total_seconds())
             await hive.start(_AGENTS)
             async with RawClient(hive.agent_socket("alice")) as alice, RawClient(hive.host_socket) as operator:
                 (got,) = (await alice.ask("POST", "/v1/recv", {"max": 32}))["deliveries"]

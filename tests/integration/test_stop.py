@@ -104,12 +104,14 @@ async def test_requests_during_the_end_are_answered_or_cut_and_never_half_done(p
         await hive.start()
         accepted: list[int] = []
         refused: list[str] = []
+        under_way = asyncio.Event()
 
         async def send(client: RawClient, number: int) -> None:
             while True:
                 try:
                     request = {"to": "operator", "body": f"{number} {len(accepted)}"}
                     accepted.append((await client.ask("POST", "/v1/messages", request))["id"])
+                    under_way.set()
                 except HiveError as error:
                     refused.append(error.code)
                     if error.code == "too_many_messages":
@@ -119,7 +121,7 @@ async def test_requests_during_the_end_are_answered_or_cut_and_never_half_done(p
 
         clients = [RawClient(hive.agent_socket(name)) for name in ("alice", "bob", "carol")]
         tasks = [asyncio.create_task(send(client, number)) for number, client in enumerate(clients * 4)]
-        await asyncio.sleep(0.05)
+        await asyncio.wait_for(under_way.wait(), DEADLINE)
         assert await hive.end(signal.SIGTERM) == 0
         await asyncio.wait_for(asyncio.gather(*tasks), DEADLINE)
         for client in clients:

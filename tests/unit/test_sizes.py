@@ -33,6 +33,14 @@ class Counter:
             self.running -= 1
         return self.answer
 
+    async def under_way(self, number: int) -> None:
+        """Wait until so many are counted, and whoever could be beside them."""
+        async with asyncio.timeout(10):
+            while self.running < number:  # noqa: ASYNC110 - the next steps of this loop
+                await asyncio.sleep(0)
+            for _ in range(20):
+                await asyncio.sleep(0)
+
     def clock(self) -> datetime:
         return self.now
 
@@ -72,7 +80,7 @@ async def test_whoever_does_not_wait_gets_the_count_before(count: Counter) -> No
 async def test_four_at_a_time(count: Counter) -> None:
     sizes = Sizes(count.clock, count)
     waiting = [asyncio.create_task(sizes.of(f"a{number}", _ROOT)) for number in range(20)]
-    await asyncio.sleep(0.01)
+    await count.under_way(4)
     count.go.set()
     await asyncio.gather(*waiting)
     assert (count.most, len(count.asked)) == (4, 20)
@@ -99,7 +107,7 @@ async def test_another_tree_of_the_same_name_is_counted_anew(count: Counter) -> 
 async def test_nothing_is_counted_after_the_end(count: Counter) -> None:
     sizes = Sizes(count.clock, count)
     waiting = asyncio.create_task(sizes.of("alice", _ROOT))
-    await asyncio.sleep(0.01)
+    await count.under_way(1)
     await sizes.close()
     assert await waiting is None
     assert count.running == 0

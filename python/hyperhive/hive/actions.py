@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 from hyperhive.errors import HiveError
 from hyperhive.hive import tombstones
 from hyperhive.hive.kicks import Kicks
-from hyperhive.hive.operations import PATIENCE
 from hyperhive.names import MANAGER, OPERATOR
 from hyperhive.store import agents, audit
 from hyperhive.store.agents import Tombstone
@@ -50,7 +49,7 @@ class Actions:
             "cancel": self._cancel,
         }
 
-    async def do(self, name: str, action: str, by: str = OPERATOR, patience: float = PATIENCE) -> OperationRow:
+    async def do(self, name: str, action: str, by: str = OPERATOR, patience: float | None = None) -> OperationRow:
         """Do something to an agent; answered after a few seconds at most.
 
         Args:

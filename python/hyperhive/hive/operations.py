@@ -77,15 +77,15 @@ class Operations:
         work: Callable[[], Awaitable[None]],
         *,
         queue: str | None = None,
-        patience: float = PATIENCE,
+        patience: float | None = None,
     ) -> OperationRow:
-        """Queue `work` and wait `patience` seconds for its end.
+        """Queue `work` and wait `patience` seconds for its end, by default `PATIENCE`.
 
         Raises:
             HiveError: the work ended with it while it was waited for.
         """
         row, task = self.begin(agent, kind, work, queue=queue)
-        await asyncio.wait({task}, timeout=patience)
+        await asyncio.wait({task}, timeout=PATIENCE if patience is None else patience)
         if row.id in self._errors:
             raise self._errors.pop(row.id)
         return row
