@@ -75,14 +75,13 @@ rec {
     };
   };
 
-  # `defaults` are values for some of the three; the others have none.
   # The manager has the same.
   schedules = mkOption {
     type = types.attrsOf (
       types.submodule (
         import ./schedule-options.nix {
           inherit lib;
-          hiveTypes = { inherit orNull; };
+          hiveTypes = { inherit orNull span; };
         }
       )
     );
@@ -94,6 +93,7 @@ rec {
     '';
   };
 
+  # `defaults` are values for some of the three; the others have none.
   limits = defaults: {
     memoryMax = mkOption {
       type = types.nullOr (strMatching "[0-9]+[KMGT]?|infinity");
