@@ -342,7 +342,7 @@ class HiveClient:
         """What was asked for, newest first, with the beginning of long diffs and logs.
 
         Args:
-            status: only those in this state, for example `pending`.
+            status: only those in this state, for example `pending`; `open` are all that are not over.
             agent: only those about this agent.
             limit: at most so many.
         """
@@ -352,6 +352,10 @@ class HiveClient:
     async def approval(self, number: int) -> shapes.ApprovalRow:
         """One of them, whole."""
         return shapes.ApprovalRow.model_validate(await self._line.get(f"/api/approvals/{number}"))
+
+    async def approval_log(self, number: int) -> str:
+        """All that the builder said of a proposal; it is in no answer whole."""
+        return await self._line.text(f"/api/approvals/{number}/log")
 
     async def approve(self, number: int, *, commit: str | None = None, reason: str | None = None) -> shapes.ApprovalRow:
         """Say yes; what was approved is carried out from then on, and becomes `deployed` or `failed`.

@@ -121,9 +121,17 @@ async def daemon(state: Path, settings: dict[str, Any], *options: str) -> AsyncI
     )
     try:
         ready = await _line(process)
+        await _repositories(state, len(settings["agents"]))
         yield Daemon(process, state, Path(ready["host_socket"]), ready["runtime"])
     finally:
         await _end(process)
+
+
+async def _repositories(state: Path, agents: int) -> None:
+    """Wait until a new hive has made its agents' repositories, which it does in the background."""
+    async with asyncio.timeout(_PATIENCE):
+        while sum(1 for _ in (state / "applied").glob("[!.]*.git")) < agents:  # noqa: ASYNC110 - another process makes them
+            await asyncio.sleep(0.1)
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -41,6 +41,7 @@ _BENCHMARKS: Final[dict[str, Callable[..., Awaitable[None]]]] = {
     "claude": swarm_figures.claude,
     "wake": swarm_figures.wake,
     "rest": swarm_figures.rest,
+    "swarm": swarm_figures.swarm,
     "idle": broker_figures.idle,
     "list": swarm_figures.listing,
     "containers": bench_containers.containers,

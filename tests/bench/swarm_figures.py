@@ -149,6 +149,23 @@ async def rest(results: Results, directory: Path, *, quick: bool) -> None:
         results.add("rest_wakeups_login", rates[len(names) // 2 :])
 
 
+async def swarm(results: Results, directory: Path, *, quick: bool) -> None:
+    """What a swarm costs of which nobody has anything to do: real harnesses, and the daemon that they are parked at."""
+    names, seconds = agent_names(2 if quick else 50), 1 if quick else 120
+    async with _swarm(directory / "swarm", names, keep_warm=0) as here:
+        await asyncio.sleep(0 if quick else 20)
+        pids = [row["pid"] for row in (await here.rows()).values()]
+        before, daemon_before = [scheduled(pid) for pid in pids], here.hive.scheduled()
+        await asyncio.sleep(seconds)
+        after, daemon_after = [scheduled(pid) for pid in pids], here.hive.scheduled()
+        rates = [(now.switches - was.switches) / seconds for now, was in zip(after, before, strict=True)]
+        spent = sum(now.nanoseconds - was.nanoseconds for now, was in zip(after, before, strict=True))
+        results.add("swarm_wakeups", [max(rates)])
+        results.add("swarm_cpu", [spent / seconds / 1e7])
+        results.add("swarm_daemon_wakeups", [(daemon_after.switches - daemon_before.switches) / seconds])
+        results.add("swarm_rss", [sum(rss(pid) for pid in pids) / len(pids)])
+
+
 async def _turns(swarm: _Swarm, count: int, rest: float) -> list[float]:
     """Turn after turn, each agent in its turn; the first of each makes the session and is not counted."""
     times = []

@@ -158,15 +158,49 @@ class _From:
         self.seq, self.epoch = seq, None
 
 
+def _stored(hive: RunningHive, *rows: dict[str, Any]) -> None:
+    """Approvals, written behind the hive's back."""
+    for row in rows:
+        values = {"kind": "apply", "agent": "bob", "status": "pending", "requested_by": "manager",
+                  "requested_at": "2026-01-01 00:00:00", "expires_at": "2999-01-01 00:00:00", "truncated": 0,
+                  "commit_hash": "a" * 40, "stale": 0, "unfinished": 0, **row}  # fmt: skip
+        with contextlib.closing(sqlite3.connect(hive.place / "state" / "hive.sqlite")) as connection:
+            marks = ", ".join(f":{name}" for name in values)
+            connection.execute(f"INSERT INTO approvals ({', '.join(values)}) VALUES ({marks})", values)  # noqa: S608
+            connection.commit()
+
+
+async def test_what_is_open_is_found_behind_many_that_are_over(hive: RunningHive, operator: HiveClient) -> None:
+    _stored(hive, {"id": 1}, {"id": 2, "status": "deploying"}, *({"id": n, "status": "denied"} for n in range(3, 9)))
+    assert [row.id for row in await operator.approvals(status="open", limit=3)] == [2, 1]
+    assert [row.id for row in await operator.approvals(limit=3)] == [8, 7, 6]
+
+
+async def test_the_whole_log_of_a_build(hive: RunningHive, operator: HiveClient) -> None:
+    build = json.dumps({"status": "ok", "log": "the end of it"})
+    _stored(hive, {"id": 1, "build": build}, {"id": 2, "status": "building"}, {"id": 3, "kind": "spawn"}, {"id": 4})
+    client = await hive.operator()
+    assert await operator.approval_log(1) == "the end of it", "where there is no file, nothing was left out"
+    builds = hive.place / "state" / "builds"
+    builds.mkdir()
+    (builds / "1.log").write_bytes(b"<script>\xff all that was said\n")
+    answer = await client.get("/api/approvals/1/log")
+    assert answer.text == "<script>\N{REPLACEMENT CHARACTER} all that was said\n"
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    (builds / "1.log").write_bytes(b"x" * 3_000_000 + b"end")
+    whole = await operator.approval_log(1)
+    assert (len(whole), whole[-3:]) == (1024 * 1024, "end")
+    for number, code in ((2, "wrong_state"), (3, "wrong_state"), (4, "not_found"), (9, "unknown_approval")):
+        with pytest.raises(HiveError) as caught:
+            await operator.approval_log(number)
+        assert caught.value.code == code
+    assert (await (await hive.agent("alice")).get("/api/approvals/1/log")).status_code == 404
+    assert (await (await hive.browser()).get("/api/approvals/1/log")).status_code == 401
+
+
 async def test_a_purged_agent_takes_its_proposals_with_it(hive: RunningHive, operator: HiveClient) -> None:
-    with contextlib.closing(sqlite3.connect(hive.place / "state" / "hive.sqlite")) as connection:
-        connection.execute(
-            "INSERT INTO approvals (id, kind, agent, status, requested_by, requested_at, expires_at, commit_hash,"
-            " base_hash, truncated, stale, unfinished) VALUES (1, 'apply', 'bob', 'pending', 'manager',"
-            " '2026-01-01 00:00:00', '2999-01-01 00:00:00', ?, ?, 0, 0, 0)",
-            ("a" * 40, "b" * 40),
-        )
-        connection.commit()
+    _stored(hive, {"id": 1, "base_hash": "b" * 40})
     before = await operator.state()
     shutil.rmtree(hive.place / "state" / "agents" / "bob")
     await operator.reconcile()

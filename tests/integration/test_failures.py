@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import pytest
 from hive_bed import short_place
 from lifecycle_bed import Harness, Life, fake_runtime, life
 
+from hyperhive.hive.dead_letters import DeadLetters
 from hyperhive.hive.limits import Limits
 
 if TYPE_CHECKING:
@@ -134,6 +136,65 @@ async def test_of_its_own_failures_the_manager_is_told_nothing(place: Path) -> N
         assert (await hive.row("manager"))["unread"] == 0
         assert [item["ref"] for item in await hive.waiting("dead_letter")] == ids
         assert [item["id"] for item in await hive.waiting("hold")] == ["hold-manager"]
+
+
+async def _inbox(hive: Life) -> list[str]:
+    found = (await hive.operator.ask("GET", "/api/inbox"))["messages"]
+    return [row["body"] for row in found if row["from"] == "system"]
+
+
+async def test_what_the_manager_cannot_take_is_the_operators_to_read_and_no_dead_letter(place: Path) -> None:
+    async with life(place, AGENTS, **MANAGED, limits=ONCE) as hive:
+        manager, alice = await hive.up("manager"), await hive.up("alice")
+        await _turn(hive, alice, reason="a broken build")
+        word = await hive.watch.until(lambda c: c["type"] == "message" and c["data"]["to"] == "manager")
+        await manager.recv()
+        await manager.ask("/v1/outcome", {"ids": [word["data"]["id"]], "outcome": "failed", "reason": "manager broke"})
+        await hive.watch.until(lambda c: c["type"] == "message" and c["data"]["state"] == "discarded")
+        (told,) = await _inbox(hive)
+        assert '"event": "turn_failed"' in told
+        assert "a broken build" in told
+        assert told.endswith("\n\nmanager broke")
+        assert [item["agent"] for item in await hive.waiting("dead_letter")] == ["alice"]
+        assert len(await hive.waiting("mail")) == 1
+        # Of that it is told nothing.
+        assert (await hive.row("manager"))["unread"] == 0
+    async with life(place, AGENTS, **MANAGED, limits=ONCE) as hive:
+        assert len(await _inbox(hive)) == 1
+
+
+async def test_three_of_them_in_a_row_hold_the_manager(place: Path) -> None:
+    async with life(place, {"carol": {}, **AGENTS}, **MANAGED, limits=ONCE) as hive:
+        manager = await hive.up("manager")
+        new = {"to": "manager", "state": "waiting"}
+        for name in ("alice", "bob", "carol"):
+            await _turn(hive, await hive.up(name))
+            await hive.watch.until(lambda c: c["type"] == "message" and new.items() <= c["data"].items())
+            (word,) = await manager.recv()
+            await manager.outcome(word["id"], kind="failed")
+        assert [item["id"] for item in await hive.waiting("hold")] == ["hold-manager"]
+        await hive.settled()
+        assert len(await _inbox(hive)) == 3
+
+
+async def test_one_that_was_left_half_passed_on_is_passed_on_once_at_the_next_start(place: Path) -> None:
+    async with life(place, AGENTS, expected=("was not passed on",), **MANAGED, limits=ONCE) as hive:
+        manager, alice = await hive.up("manager"), await hive.up("alice")
+        await _turn(hive, alice)
+        word = await hive.watch.until(lambda c: c["type"] == "message" and c["data"]["to"] == "manager")
+        number = word["data"]["id"]
+        await manager.recv()
+        with mock.patch.object(DeadLetters, "discard", side_effect=RuntimeError("killed here")):
+            await manager.outcome(number, kind="failed")
+            await hive.watch.until(lambda c: c["type"] == "message" and c["data"]["to"] == "operator")
+            await hive.settled()
+        left = (await hive.operator.ask("GET", "/api/dead-letters"))["messages"]
+        assert number in [row["id"] for row in left]
+    async with life(place, AGENTS, **MANAGED, limits=ONCE) as hive:
+        await hive.settled()
+        left = (await hive.operator.ask("GET", "/api/dead-letters"))["messages"]
+        assert number not in [row["id"] for row in left]
+        assert len(await _inbox(hive)) == 1
 
 
 async def test_a_crash_in_a_turn_is_a_failed_turn(place: Path) -> None:

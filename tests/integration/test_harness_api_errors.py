@@ -96,7 +96,7 @@ ROWS = [
     ),
     Row("529", [refusal(529)], "returned", "rate_limited", "endpoint", "529", [RETRY], requests=2),
     Row("529-recovers", [refusal(529, times=1), "after all"], "settled", notes=[RETRY], requests=2),
-    Row("500", [refusal(500)], "failed", says="500", notes=["the API answered 500"], requests=2),
+    Row("500", [refusal(500)], "returned", "rate_limited", "endpoint", "500", ["the API answered 500"], requests=2),
     Row("502", [refusal(502)], "returned", "rate_limited", "endpoint", "502", requests=2),
     Row("503", [refusal(503)], "returned", "rate_limited", "endpoint", "503", requests=2),
     Row("504", [refusal(504)], "returned", "rate_limited", "endpoint", "504", requests=2),

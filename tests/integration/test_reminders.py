@@ -245,7 +245,7 @@ async def test_old_ones_are_dropped_and_pending_ones_never(bed: ReminderBed) -> 
     await bed.remind(delay_seconds=30 * 86400)
     await bed.pass_by(60)
     await bed.pass_by(31 * 86400)
-    dropped = await bed.store.submit(statements.drop_ended, bed.clock() - timedelta(days=30))
+    dropped = await bed.store.submit(statements.drop_ended, (bed.clock() - timedelta(days=30), 100))
     assert dropped == 1
     assert [row.id for row in await bed.store.read(statements.page)] == [3, 2]
 

@@ -16,8 +16,8 @@ from broker_bed import BrokerBed, migrated
 from hive_bed import running_hive, short_place
 
 from hyperhive.hive import retention
-from hyperhive.hive.retention import KEEP, sweep
-from hyperhive.store import events, messages, space
+from hyperhive.hive.retention import KEEP, KEEP_TURNS, sweep
+from hyperhive.store import events, messages, space, usage
 from hyperhive.store.engine import sqlite_url
 from hyperhive.store.events import KEPT, EventBatch, NewEvent
 from hyperhive.store.store import Store
@@ -76,6 +76,45 @@ async def test_what_is_old_goes_and_its_room_is_given_back(bed: BrokerBed, monke
     await bed.close()
     assert bed.database.stat().st_size < before / 10
     await bed.open()
+
+
+def _use(path: Path, clock: Any, count: int) -> None:  # noqa: ANN401 - a clock
+    """Turns of more than 90 days ago, one of less, and what was special about a budget on three days."""
+    old = (clock() - KEEP_TURNS - timedelta(days=1)).replace(tzinfo=None).isoformat(sep=" ")
+    new = (clock() - KEEP_TURNS + timedelta(days=1)).replace(tzinfo=None).isoformat(sep=" ")
+    used = ", ".join(usage.SUMMED)
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.executemany(
+            f"INSERT INTO usage_turns (agent, instance, n, at, day, model, {used})"  # noqa: S608 - names of columns
+            " VALUES (?, 'i', ?, ?, '2025-01-01', 'haiku', 1, 0, 0, 0, 0, 0, 0, 0)",
+            [("alice" if n % 2 else "bob", n, new if n == count else old) for n in range(count + 1)],
+        )
+        days = [("2025-12-30",), ("2025-12-31",), ("2026-01-01",)]
+        connection.executemany("INSERT INTO budget_days (day, scope) VALUES (?, 'alice')", days)
+        connection.commit()
+
+
+async def test_single_turns_go_in_steps_and_their_day_stays(bed: BrokerBed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "_PAUSE", 0)
+    await asyncio.to_thread(_use, bed.database, bed.clock, 1000)
+    steps: list[int] = []
+    drop = usage.drop_old
+
+    def seen(*args: Any) -> list[int]:  # noqa: ANN401 - passed on
+        steps.extend(done := drop(*args))
+        return done
+
+    monkeypatch.setattr(usage, "drop_old", seen)
+    await sweep(_hive(bed))
+    assert steps == [100] * 10 + [0]
+    with contextlib.closing(sqlite3.connect(bed.database)) as connection:
+        assert connection.execute("SELECT n FROM usage_turns").fetchall() == [(1000,)]
+        assert connection.execute("SELECT day FROM budget_days").fetchall() == [("2026-01-01",)]
+        plan = connection.execute(
+            "EXPLAIN QUERY PLAN DELETE FROM usage_turns WHERE (agent, instance, n) IN"
+            " (SELECT agent, instance, n FROM usage_turns WHERE at < '2026' ORDER BY at LIMIT 100)"
+        ).fetchall()
+    assert "SCAN usage_turns" not in str(plan), plan
 
 
 async def test_others_write_while_a_sweep_is_under_way(bed: BrokerBed) -> None:
@@ -158,6 +197,10 @@ async def test_a_database_of_an_earlier_version_is_written_anew_once(tmp_path: P
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
         for statement in (
             "PRAGMA journal_mode=DELETE",
+            "DROP TABLE account_limits",
+            "ALTER TABLE agents DROP COLUMN account",
+            "ALTER TABLE approvals DROP COLUMN shown_since",
+            "ALTER TABLE deployments DROP COLUMN shown_since",
             "DROP INDEX messages_done",
             "UPDATE alembic_version SET version_num = '0010'",
             "INSERT INTO audit (id, at, actor, action, subject) VALUES (1, '2026-01-01', 'operator', 'a', 'b')",

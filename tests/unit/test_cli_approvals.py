@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from operator_stand_in import AT, StandIn, served
+from starlette.responses import PlainTextResponse
 
 from hyperhive.cli import main
 from hyperhive.client import HiveClient
@@ -37,19 +38,38 @@ def _sent(hive: StandIn) -> Any:  # noqa: ANN401 - JSON
 
 
 def test_a_listing_has_what_is_open_and_all_with_all(hive: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = [spawn(4), approval(3, stale=True), approval(2, status="denied", reason="no editors here")]
+    rows = [spawn(4), approval(3, stale=True)]
     hive.answers["GET /api/approvals"] = {"approvals": rows}
     assert main(["approvals"]) == 0
+    # Which are open is asked for: an old one may stand behind many that are over.
+    assert _sent(hive) == ("GET /api/approvals", {"status": "open", "limit": "200"})
     out, err = capsys.readouterr()
     lines = [line.split() for line in out.splitlines()]
     assert [line[0] for line in lines[1:]] == ["3", "4"]
     assert "(stale)" in lines[1]
     assert "\x1b" not in out
     assert "hyperhive approve ID" in err
-    assert main(["approvals", "--all"]) == 0
-    assert "no editors here" in capsys.readouterr().out
     assert main(["approvals", "--json"]) == 0
     assert [row["id"] for row in json.loads(capsys.readouterr().out)["approvals"]] == [4, 3]
+    rows.append(approval(2, status="denied", reason="no editors here"))
+    assert main(["approvals", "--all"]) == 0
+    assert _sent(hive)[1] == {"limit": "200"}
+    assert "no editors here" in capsys.readouterr().out
+
+
+def test_the_whole_log_of_a_build(hive: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
+    hive.answers["GET /api/approvals/3/log"] = PlainTextResponse("evaluating\n\x1b[31merror: no\n")
+    assert main(["approvals", "3", "--log"]) == 0
+    out = capsys.readouterr().out
+    assert "evaluating" in out
+    assert "error: no" in out
+    assert "\x1b" not in out
+    assert main(["approvals", "3", "--log", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"log": "evaluating\n\x1b[31merror: no\n"}
+    hive.answers["GET /api/approvals/4/log"] = HiveError("wrong_state", "there is nothing to build")
+    assert main(["approvals", "4", "--log"]) == 4
+    assert main(["approvals", "--log"]) == 2
+    assert "hyperhive approvals ID --log" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("words", "said"), [([], "Nothing needs your yes."), (["--all"], "Nothing was ever asked")])
@@ -129,6 +149,7 @@ async def test_the_library_has_the_same() -> None:
     stand_in.answers |= {
         "GET /api/approvals": {"approvals": [approval()]},
         "GET /api/approvals/3": approval(),
+        "GET /api/approvals/3/log": PlainTextResponse("evaluating\n"),
         "POST /api/approvals/3/approve": approval(status="approved"),
         "POST /api/approvals/3/deny": approval(status="denied"),
         "POST /api/approvals/4/cancel": spawn(status="cancelled"),
@@ -140,6 +161,7 @@ async def test_the_library_has_the_same() -> None:
         assert row.build is not None
         assert (row.commit, row.build.units) == (_HASH, ["a.service"])
         assert (await client.approval(3)).agent == "alice"
+        assert await client.approval_log(3) == "evaluating\n"
         assert (await client.approve(3, commit=row.commit, reason="needed")).status == "approved"
         assert stand_in.requests[-1][1] == {"commit": _HASH, "reason": "needed"}
         assert (await client.deny(3, "no")).status == "denied"

@@ -48,7 +48,7 @@ def test_the_numbers_are_those_of_the_code() -> None:
         f"the newest {KEPT:,} an agent",
         f"older than {record._KEPT.days} days",
         f"beyond {space._RESERVE * 4096 // 1_000_000} MB",
-        f"{retention._MESSAGES} messages at a time",
+        f"{retention._ROWS} rows at a time",
         f"{retention._PAGES} pages a step",
         f"over {migrate._REWRITTEN // 1024**3} GiB",
         f"back to {engine._JOURNAL // 1024**2} MiB",

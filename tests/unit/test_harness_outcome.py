@@ -78,7 +78,10 @@ def test_an_overloaded_api_rests_for_a_minute(facts: dict[str, object]) -> None:
 @pytest.mark.parametrize(
     "facts",
     [
+        {"status": 500, "error": "server_error", "text": "API Error: 500 Internal server error"},
         {"status": 502, "error": "server_error", "text": "API Error: 502 Bad Gateway"},
+        {"status": 524, "error": "server_error", "text": "API Error: 524 A timeout occurred"},
+        {"status": 408, "error": "unknown", "text": "API Error: 408 Request Timeout"},
         {"error": "server_error", "text": "API Error: Can't reach the API server (ENOTFOUND)"},
         {"error": "unknown", "text": "API Error: API returned an empty or malformed response (HTTP 200)"},
     ],
@@ -157,7 +160,7 @@ def test_a_turn_that_takes_too_long_fails_with_the_setting_as_its_reason(minutes
     assert "maxTurnMinutes" in str(verdict.reason)
 
 
-@pytest.mark.parametrize("status", [400, 404, 500, None])
+@pytest.mark.parametrize("status", [400, 404, 409, 499, None])
 def test_any_other_error_fails_with_its_text(status: int | None) -> None:
     verdict = failed("API Error: something else", status=status)
     assert (verdict.outcome, verdict.park) == ("failed", None)

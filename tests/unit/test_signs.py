@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from hyperhive.hive import signs
@@ -42,3 +43,24 @@ async def test_the_end_of_the_hive_is_no_lost_poll(monkeypatch: pytest.MonkeyPat
         await asyncio.sleep(0)
     assert wrong == []
     assert silent == []
+
+
+async def test_a_poll_that_was_lost_before_the_hive_was_cancelled_begins_no_look(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A task of the hive fails, its group closes, and the timers go on until their owner is closed."""
+    monkeypatch.setattr(signs, "_SILENCE", 0.01)
+    monkeypatch.setattr(signs, "_NEXT", 0.02)
+    wrong: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: wrong.append(context))
+    overdue = asyncio.Event()
+    with contextlib.suppress(ExceptionGroup):
+        async with asyncio.TaskGroup() as group:
+            commands = Commands(lambda _name, _parked: None)
+            watch = Signs(_Runtime(), commands, group, lambda _name: overdue.set())  # type: ignore[arg-type]
+            watch.lost("alice")
+            msg = "a task of the hive has failed"
+            raise RuntimeError(msg)
+    async with asyncio.timeout(5):
+        await overdue.wait()  # the doubt came before
+    assert wrong == []

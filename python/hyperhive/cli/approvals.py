@@ -43,11 +43,12 @@ def add_to(app: typer.Typer) -> None:
     app.command("request-spawn")(request_spawn)
 
 
-def approvals(
+def approvals(  # noqa: PLR0913, PLR0917 - what a user can say
     number: Annotated[
         int | None, typer.Argument(metavar="[ID]", min=1, help="One of them, whole.", show_default=False)
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Also those that are over.")] = False,
+    log: Annotated[bool, typer.Option("--log", help="With an ID: all that the builder said.")] = False,
     limit: Annotated[int, typer.Option("-n", "--limit", min=1, max=2000, help="How many at most.")] = 200,
     socket: SocketOption = None,
     as_json: JsonOption = False,
@@ -55,34 +56,48 @@ def approvals(
     """What needs your yes, newest last; with a number, one of them with all that it changes."""
 
     async def work(hive: Connection) -> None:
-        from hyperhive.cli.output import note, show_json, table  # noqa: PLC0415 - start-up time
+        from hyperhive.cli.output import say, show_json  # noqa: PLC0415 - start-up time
 
+        if log:
+            said = await hive.text(f"/api/approvals/{_named(number)}/log")
+            show_json({"log": said}) if as_json else say(plain(said))
+            return
         if number is not None:
             row = await hive.get(f"/api/approvals/{number}")
             show_json(row) if as_json else _show(row)
             return
-        # All that are open: they are the newest, for none is open for longer than approvals.ttl.
-        answer = await hive.get("/api/approvals", limit=limit)
-        rows = [row for row in answer["approvals"] if everything or row.get("status") in _OPEN]
-        if as_json:
-            show_json({"approvals": rows})
-        elif rows:
-            columns: list[tuple[str, dict[str, Any]]] = [
-                ("ID", {"justify": "right"}),
-                ("KIND", {}),
-                ("AGENT", {}),
-                ("STATUS", {}),
-                ("BY", {}),
-                ("AGE", {"justify": "right"}),
-                ("WHAT", {"ratio": 1, "no_wrap": False, "overflow": "fold"}),
-            ]
-            table(columns, [_cells(row) for row in reversed(rows)])
-            if any(row.get("status") == "pending" for row in rows):
-                note("\nSee all of one: hyperhive approvals ID; decide: hyperhive approve ID, hyperhive deny ID")
-        else:
-            note("Nothing was ever asked of you." if everything else "Nothing needs your yes.")
+        rows = (await hive.get("/api/approvals", status=None if everything else "open", limit=limit))["approvals"]
+        show_json({"approvals": rows}) if as_json else _list(rows, everything=everything)
 
     talk(socket, work)
+
+
+def _named(number: int | None) -> int:
+    if number is None:
+        from hyperhive.errors import HiveError  # noqa: PLC0415 - start-up time
+
+        raise HiveError("malformed", "--log is about one approval", "Name it: hyperhive approvals ID --log")
+    return number
+
+
+def _list(rows: list[Row], *, everything: bool) -> None:
+    from hyperhive.cli.output import note, table  # noqa: PLC0415
+
+    if not rows:
+        note("Nothing was ever asked of you." if everything else "Nothing needs your yes.")
+        return
+    columns: list[tuple[str, dict[str, Any]]] = [
+        ("ID", {"justify": "right"}),
+        ("KIND", {}),
+        ("AGENT", {}),
+        ("STATUS", {}),
+        ("BY", {}),
+        ("AGE", {"justify": "right"}),
+        ("WHAT", {"ratio": 1, "no_wrap": False, "overflow": "fold"}),
+    ]
+    table(columns, [_cells(row) for row in reversed(rows)])
+    if any(row.get("status") == "pending" for row in rows):
+        note("\nSee all of one: hyperhive approvals ID; decide: hyperhive approve ID, hyperhive deny ID")
 
 
 def _cells(row: Row) -> list[tuple[str, str]]:

@@ -111,7 +111,9 @@ def _unreachable(end: TurnEnd) -> bool:
     """No answer, or one that says that who should answer is not there. What the message says has no part in it."""
     # Claude's words for a page of somebody else under the endpoint's name: a hotel's sign-in, a proxy's error.
     somebody_else = end.is_error and end.status is None and "empty or malformed response" in end.text
-    return end.status in {502, 503, 504} or (end.error == "server_error" and end.status is None) or somebody_else
+    # Any 5xx, and 408: claude has tried ten times by then, over minutes, and nothing was said of the message.
+    broken = end.status is not None and (end.status >= 500 or end.status == 408)  # noqa: PLR2004
+    return broken or (end.error == "server_error" and end.status is None) or somebody_else
 
 
 def _no_claude(end: TurnEnd) -> bool:

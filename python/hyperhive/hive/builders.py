@@ -42,7 +42,7 @@ def select_builder(hive: Hive) -> Builder:
         flake,
         Roots(ROOTS),
         PLACE,
-        hive.layout.state / "builds",
+        hive.layout.builds,
         running=lambda agent: container_of(hive.settings, agent, hive.deployment.system(agent)).system,
         user=_user,
         bounds=lambda: bounds_of(hive),

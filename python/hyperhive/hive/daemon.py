@@ -36,6 +36,7 @@ from hyperhive.store.engine import sqlite_url
 from hyperhive.store.owner import StateDirOwner
 from hyperhive.store.store import Store
 from hyperhive.web.api.agent import agent_app
+from hyperhive.web.api.direct import Direct
 from hyperhive.web.api.operator import operator_app
 from hyperhive.web.gates import OperatorGate
 from hyperhive.web.listen import Listeners
@@ -193,7 +194,7 @@ def _complete(hive: Hive, group: asyncio.TaskGroup) -> App:
     hive.builder = select_builder(hive)
     hive.deployment = Deployment(hive, group)
     hive.upgrades = Upgrades(hive, group)
-    hive.agent_app = agent_app(hive)
+    hive.agent_app = Direct(agent_app(hive))
     hive.notifier = Notifier(hive, group)
     hive.trouble.begin(group)
     app = operator_app(hive)

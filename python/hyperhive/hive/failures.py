@@ -11,6 +11,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from hyperhive.hive.background import begin
 from hyperhive.names import MANAGER
 
 if TYPE_CHECKING:
@@ -69,12 +70,12 @@ class Failures:
 
     def tell(self, event: ManagerEvent, once: str, facts: dict[str, Any]) -> None:
         """Tell the manager of something else, soon."""
-        self._group.create_task(self._told(event, once, facts), name=f"tell the manager of {event}")
+        begin(self._group, self._told(event, once, facts), f"tell the manager of {event}")
 
     def _go_on(self, line: _Line) -> None:
         if line.following is not None and line.waiting is None and not line.busy:
             line.busy = True
-            self._group.create_task(self._work(line), name="tell the manager of a failure")
+            begin(self._group, self._work(line), "tell the manager of a failure")
 
     async def _work(self, line: _Line) -> None:
         key, facts = line.following or ("", {})

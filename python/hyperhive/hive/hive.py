@@ -136,7 +136,7 @@ class Hive:
         await self.ledger.load()
         await self.budgets.load()
         for row in await self.store.read(messages.entries_in, "dead"):
-            self.waiting.message(entry_of(row), dead=True)
+            self._dead_letter(entry_of(row))
         for row in await self.store.read(messages.entries_in, "waiting", OPERATOR):
             self.waiting.mail(entry_of(row), acked=False)
         for crash in await self.store.read(crashes.list_crashes):
@@ -219,8 +219,10 @@ class Hive:
         self.trouble.message_changed(what, entry)
         if entry.recipient == OPERATOR:
             self.waiting.mail(entry, acked=what != "accepted")
-        elif what in {"dead", "put_back", "discarded"}:
-            self.waiting.message(entry, dead=what == "dead")
+        elif what == "dead":
+            self._dead_letter(entry)
+        elif what in {"put_back", "discarded"}:
+            self.waiting.message(entry, dead=False)
         agent = self.roster.agents.get(entry.recipient)
         if agent is not None and what == "handed_out":
             self.ledger.begun(agent.name)
@@ -231,6 +233,10 @@ class Hive:
             self.stream.publish("agent", lambda: self.row(agent), (agent.name,))
         if agent is not None and what not in {"accepted", "handed_out"}:
             self.lifecycle.changed(agent)
+
+    def _dead_letter(self, entry: Entry) -> None:
+        if not self.trouble.unheard.take(entry):
+            self.waiting.message(entry, dead=True)
 
     def _question_changed(self, row: Any) -> None:  # noqa: ANN401 - a row of the store
         question = views.question_row(row)

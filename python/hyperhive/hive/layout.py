@@ -101,6 +101,11 @@ class Layout:
         """The SQLite file."""
         return self.state / "hive.sqlite"
 
+    @property
+    def builds(self) -> Path:
+        """Whole logs of the builds of proposals; made with the first of them."""
+        return self.state / "builds"
+
     def agent_socket(self, name: str) -> Path:
         """An agent's socket; its directory is what the runtime binds."""
         return self.run / "agents" / name / "hive.sock"

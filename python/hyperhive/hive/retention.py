@@ -16,7 +16,13 @@ from hyperhive.errors import HiveError
 from hyperhive.store import events, messages, reminders, space, usage
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
     from hyperhive.hive.hive import Hive
+    from hyperhive.store.store import Store
 
 _log = logging.getLogger(__name__)
 
@@ -25,8 +31,8 @@ KEEP: Final = timedelta(days=30)
 KEEP_TURNS: Final = timedelta(days=90)
 #: Seconds between two sweeps.
 _EVERY: Final = 6 * 3600
-#: Messages that one step drops, pages that one gives back, and seconds between two steps.
-_MESSAGES: Final = 100
+#: Rows that one step drops, pages that one gives back, and seconds between two steps.
+_ROWS: Final = 100
 _PAGES: Final = 200
 _PAUSE: Final = 0.02
 
@@ -50,18 +56,27 @@ async def sweep(hive: Hive) -> int:
     Raises:
         HiveError: `storage_full`, `storage_unavailable`, `shutting_down`.
     """
-    store, before = hive.store, hive.clock() - KEEP
-    total = 0
-    while dropped := await store.submit(messages.drop_settled, (before, _MESSAGES)):
-        total += dropped
-        await asyncio.sleep(_PAUSE)
-    await store.submit(reminders.drop_ended, before)
-    await store.submit(usage.drop_old, (hive.clock() - KEEP_TURNS, hive.ledger.day))
+    store, now = hive.store, hive.clock()
+    total = await _in_steps(store, messages.drop_settled, now - KEEP)
+    await _in_steps(store, reminders.drop_ended, now - KEEP)
+    await _in_steps(store, usage.drop_old, now - KEEP_TURNS)
+    await store.submit(usage.drop_budget_days, hive.ledger.day)
     for name in list(hive.roster.agents):
         # Beside what is trimmed while they come: a hive that is restarted often would never get there.
         await store.submit(events.trim, name)
     left = 1
     while left:
         left = await store.submit(space.give_back, _PAGES)
+        await asyncio.sleep(_PAUSE)
+    return total
+
+
+async def _in_steps(
+    store: Store, drop: Callable[[Connection, list[tuple[datetime, int]]], list[int]], before: datetime
+) -> int:
+    """Drop what is older, a little at a time; returns how much that was."""
+    total = 0
+    while dropped := await store.submit(drop, (before, _ROWS)):
+        total += dropped
         await asyncio.sleep(_PAUSE)
     return total

@@ -10,6 +10,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from hyperhive.errors import HiveError
+from hyperhive.hive.background import begin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,7 +107,7 @@ class Signs:
         # Many that fall silent at once are one look, and those that do while it is taken are one more.
         self._doubted = True
         if self._look is None or self._look.done():
-            self._look = self._group.create_task(self._look_now(), name="look at what is silent")
+            self._look = begin(self._group, self._look_now(), "look at what is silent")
 
     async def _look_now(self) -> None:
         while self._doubted:

@@ -13,6 +13,7 @@ from hyperhive.hive.failures import Failures
 from hyperhive.hive.holds import Holds
 from hyperhive.hive.login_expiry import LoginExpiry
 from hyperhive.hive.outages import Outages
+from hyperhive.hive.unheard import Unheard
 from hyperhive.names import MANAGER
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Trouble:
     """
 
     failures: Failures
+    unheard: Unheard
 
     def __init__(self, hive: Hive) -> None:
         self._hive = hive
@@ -46,6 +48,7 @@ class Trouble:
     def begin(self, group: asyncio.TaskGroup) -> None:
         """From now on something may happen; `group` owns what goes on in the background."""
         self.failures = Failures(self._hive, group)
+        self.unheard = Unheard(self._hive, group)
 
     async def load(self) -> None:
         """Take up what earlier runs of the hive knew. After the agents are known."""

@@ -154,9 +154,11 @@ def page(
     return connection.execute(statement.order_by(_reminders.c.id.desc()).limit(limit)).all()
 
 
-def drop_ended(connection: Connection, items: list[datetime]) -> list[int]:
-    """Drop reminders that ended before an instant; a pending one never."""
+def drop_ended(connection: Connection, items: list[tuple[datetime, int]]) -> list[int]:
+    """Drop reminders that ended before an instant, at most so many at a time; a pending one never."""
     ended = _reminders.c.status != "pending"
-    return [
-        connection.execute(delete(_reminders).where(ended, _reminders.c.ended_at < before)).rowcount for before in items
-    ]
+    dropped = []
+    for before, most in items:
+        old = select(_reminders.c.id).where(ended, _reminders.c.ended_at < before).limit(most)
+        dropped.append(connection.execute(delete(_reminders).where(_reminders.c.id.in_(old))).rowcount)
+    return dropped

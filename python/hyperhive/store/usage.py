@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from sqlalchemy import and_, delete, func, insert, select, update
+from sqlalchemy import and_, delete, func, insert, select, tuple_, update
 
 from hyperhive.store import audit
 from hyperhive.store.usage_tables import BudgetDayRow, UsageDayRow, UsageTurnRow
@@ -150,13 +150,21 @@ def budget_days(connection: Connection, day: str) -> list[BudgetDay]:
     return [BudgetDay(*(getattr(row, field.name) for field in fields(BudgetDay))) for row in rows]
 
 
-def drop_old(connection: Connection, items: list[tuple[datetime, str]]) -> list[int]:
-    """Drop what was used in single turns before an instant, and what was special on days before one."""
+def drop_old(connection: Connection, items: list[tuple[datetime, int]]) -> list[int]:
+    """Drop what was used in single turns before an instant, at most so many of them at a time."""
+    which = (_turns.c.agent, _turns.c.instance, _turns.c.n)
     dropped = []
-    for before, day in items:
-        dropped.append(connection.execute(delete(_turns).where(_turns.c.at < before)).rowcount)
-        connection.execute(delete(_budgets).where(_budgets.c.day < day))
+    for before, most in items:
+        old = select(*which).where(_turns.c.at < before).order_by(_turns.c.at).limit(most)
+        dropped.append(connection.execute(delete(_turns).where(tuple_(*which).in_(old))).rowcount)
     return dropped
+
+
+def drop_budget_days(connection: Connection, items: list[str]) -> list[None]:
+    """Drop what was special about budgets on the days before one."""
+    for day in items:
+        connection.execute(delete(_budgets).where(_budgets.c.day < day))
+    return [None] * len(items)
 
 
 def purge(connection: Connection, agent: str) -> None:

@@ -1,12 +1,14 @@
 """The part of the operator API about approvals: listed, shown whole, decided; and the operator's own requests."""
 
 # FastAPI reads the annotations of its routes at run time, so what they name is imported for real.
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import FastAPI, Query
+from fastapi.responses import PlainTextResponse
 
 from hyperhive.hive import views
 from hyperhive.hive.approval_rules import OPEN, UNDER_WAY
+from hyperhive.hive.build_logs import build_log
 from hyperhive.hive.hive import Hive
 from hyperhive.names import OPERATOR
 from hyperhive.shapes import ApprovalRow, ApprovalsAnswer, ApproveRequest, DenyRequest
@@ -26,12 +28,15 @@ def add_approvals(app: FastAPI, hive: Hive) -> None:
 
     @app.get("/api/approvals")
     async def listing(
-        status: ApprovalState | None = None,
+        status: ApprovalState | Literal["open"] | None = None,
         agent: str | None = None,
         limit: Annotated[int, Query(ge=1, le=2000)] = 200,
     ) -> ApprovalsAnswer:
-        """Requests that need the operator's yes, newest first; with the beginning of what is long."""
-        wanted = None if status is None else (status,)
+        """Requests that need the operator's yes, newest first; with the beginning of what is long.
+
+        `open` are those that are not over: in one of the states out of which something is still to come.
+        """
+        wanted = None if status is None else (*OPEN, *UNDER_WAY) if status == "open" else (status,)
         rows = await hive.store.read(approvals.page, wanted, agent=agent, limit=limit)
         return ApprovalsAnswer(approvals=[views.approval_row(row, whole=False) for row in rows])
 
@@ -39,6 +44,11 @@ def add_approvals(app: FastAPI, hive: Hive) -> None:
     async def one(number: Id) -> ApprovalRow:
         """One of them, whole."""
         return views.approval_row(await hive.approvals.find(number))
+
+    @app.get("/api/approvals/{number}/log", response_class=PlainTextResponse)
+    async def log(number: Id) -> PlainTextResponse:
+        """All that the builder said of a proposal, as text; 1 MiB of it at most."""
+        return PlainTextResponse(await build_log(hive, number))
 
     @app.post("/api/approvals/{number}/approve")
     async def approve(number: Id, body: ApproveRequest) -> ApprovalRow:

@@ -48,8 +48,8 @@ def add_manager(app: FastAPI, hive: Hive) -> None:
     @app.get("/v1/approvals", dependencies=ALONE)
     async def requests(limit: Annotated[int, Query(ge=1, le=_MOST)] = 20) -> ApprovalsAnswer:
         """What the manager has asked the operator for, newest first."""
-        rows = await hive.store.read(approvals.page, None, limit=limit)
-        return ApprovalsAnswer(approvals=[approval_answer(row) for row in rows if row.requested_by == MANAGER])
+        rows = await hive.store.read(approvals.page, None, by=MANAGER, limit=limit)
+        return ApprovalsAnswer(approvals=[approval_answer(row) for row in rows])
 
     @app.post("/v1/approvals/{number}/cancel", dependencies=ALONE)
     async def cancel(number: Id) -> ApprovalAnswer:
