@@ -32,7 +32,7 @@ _PATIENCE, _STUCK = 0.02, 60.0
 #: Rounds of the loop in one instant; a start of the whole swarm takes some thousands.
 _ROUNDS = 100_000
 #: How much longer a poll is parked than it asks for.
-_LONGER = 40
+_LONGER = 15
 #: Three hours before a midnight in Berlin, five before its clocks are changed.
 START = datetime(2026, 3, 28, 20, tzinfo=UTC)
 

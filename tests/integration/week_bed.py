@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import json
 import os
@@ -46,6 +47,18 @@ class Size:
                 opened.append(str(link.readlink()))
         sockets = sum(1 for name in opened if name.startswith("socket:"))
         return cls(sockets, len(opened) - sockets, round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6))
+
+
+def _forget() -> None:
+    """Let go of what a daemon keeps for as long as its process lives, which here is not its own.
+
+    It exempts what it has made from collections, and FastAPI remembers each function of a route.
+    """
+    gc.unfreeze()
+    for one in gc.get_objects():
+        if isinstance(one, functools._lru_cache_wrapper) and str(one.__module__).startswith("fastapi."):
+            one.cache_clear()
+    gc.collect()
 
 
 class World:
@@ -92,6 +105,8 @@ class World:
         await self._operator.__aexit__(*error)
         await self.swarm.end_all()
         await self.down()
+        # Connections that were closed last are gone only then.
+        await asyncio.sleep(1)
 
     async def up(self) -> None:
         """Start the daemon."""
@@ -108,8 +123,7 @@ class World:
         assert self._daemon is not None
         os.kill(os.getpid(), signal.SIGTERM)
         await self._daemon
-        # A daemon exempts from collections what lives as long as its process, which here is not so.
-        gc.unfreeze()
+        _forget()
 
     # --- what goes on
 
@@ -121,27 +135,37 @@ class World:
         while loop.time() < end:
             await asyncio.sleep(self._draw.expovariate(1 / every))
             await self._send(self._draw.choice(AGENTS))
-            if loop.time() > next_fault and (at_work := self.swarm.at_work()):
-                next_fault = loop.time() + self._draw.uniform(HOUR / 4, HOUR)
-                await self._meddle(at_work[0])
-            if loop.time() > next_stop and self.swarm.at_work():
+            if loop.time() > next_fault and await self._meddle():
+                next_fault = loop.time() + self._draw.uniform(HOUR / 6, HOUR / 2)
+            if loop.time() > next_stop and self.swarm.at_work(done=True):
                 next_stop = loop.time() + self._draw.uniform(2 * HOUR, 9 * HOUR)
-                self.book.faults["daemon restarted"] += 1
-                await self.down()
-                await asyncio.sleep(self._draw.choice([1, 30, 600]))
-                await self.up()
+                await self._restart()
+
+    async def _restart(self) -> None:
+        """The daemon is away for a while, and one that was at work dies meanwhile."""
+        self.book.faults["daemon restarted"] += 1
+        await self.down()
+        if at_work := self.swarm.at_work(done=True):
+            self.book.faults["killed meanwhile"] += 1
+            self.swarm.kill(at_work[0])
+        await asyncio.sleep(self._draw.choice([1, 30, 600]))
+        await self.up()
 
     async def _send(self, to: str) -> None:
         label = self.book.label("operator")
         await self.book.taken(label, to, lambda body: self._operator.send(to, body, idempotency_key=label))
 
-    async def _meddle(self, name: str) -> None:
-        """Disturb an agent in the middle of its turn."""
-        kinds = ("killed", "paused", "killed", "restarted", "cancelled")
+    async def _meddle(self) -> bool:
+        """Disturb an agent in the middle of its turn; false if there is none."""
+        kinds = ("killed", "killed early", "paused", "killed early", "restarted", "cancelled")
         kind = kinds[self._meddled % len(kinds)]
+        at_work = self.swarm.at_work(done=kind != "killed early")
+        if not at_work:
+            return False
+        name = at_work[0]
         self._meddled += 1
         self.book.faults[kind] += 1
-        if kind == "killed":
+        if kind.startswith("killed"):
             self.swarm.kill(name)
         elif kind == "paused":
             await self._operator.pause(name)
@@ -151,6 +175,7 @@ class World:
             await self._operator.restart(name)
         else:
             await self._operator.cancel(name)
+        return True
 
     async def drain(self, hours: int) -> list[Any]:
         """Everybody is written to once more, the operator lifts every hold and allows everything: what is not done."""

@@ -111,8 +111,8 @@ class Swarm(NobodyRuntime):
         self._controls: dict[str, Control] = {}
         self._memories = {name: Memory(window=60_000) for name in AGENTS}
         self._sockets: dict[str, Path] = {}
-        #: Until when a turn goes on in which what was asked is done.
-        self._busy: dict[str, float] = {}
+        #: When what was asked is done, and when the turn is over, of turns that go well.
+        self._turns: dict[str, tuple[float, float]] = {}
         #: Whether nobody writes any more.
         self.silent = False
         self._end = False
@@ -147,7 +147,7 @@ class Swarm(NobodyRuntime):
 
     def _over(self, name: str, done: asyncio.Task[None]) -> None:
         del self._tasks[name]
-        self._busy.pop(name, None)
+        self._turns.pop(name, None)
         self._running.discard(name)
         if not self._end:
             self.on_exit(Exit(name, -9 if done.cancelled() else 0, expected=False, tail=("the last words",)))
@@ -171,12 +171,14 @@ class Swarm(NobodyRuntime):
 
     # --- what the agents do
 
-    def at_work(self) -> list[str]:
-        """Who has done what was asked, in a turn that has not ended."""
-        return [name for name, until in self._busy.items() if until > warped().time()]
+    def at_work(self, *, done: bool) -> list[str]:
+        """Who is in the middle of a turn, and has done what was asked or has not."""
+        now = warped().time()
+        return [name for name, (acts, ends) in self._turns.items() if (acts <= now < ends if done else now < acts)]
 
     def _answer(self, name: str, prompt: str) -> Answer:
-        label = self._book.prompt(prompt)
+        label, now = self._book.prompt(prompt), warped().time()
+        self._turns.pop(name, None)
         if label and is_cursed(label):
             self._book.faults["cursed"] += 1
             return Answer(text="API Error: 400 cursed", status=400, error="unknown", seconds=2)
@@ -184,11 +186,11 @@ class Swarm(NobodyRuntime):
             return self._fault()
         draw = random.Random(f"{self._seed} {name} {label or self._book.turns} {self._book.asked[label or '']}")  # noqa: S311
         seconds = draw.uniform(5, 300)
+        self._turns[name] = now + seconds / 2, now + seconds
 
         async def act() -> None:
             if label:
                 self._book.done[label] += 1
-            self._busy[name] = warped().time() + seconds / 2
             await self._write(name, draw)
 
         return Answer(seconds=seconds, tokens=draw.randrange(500, 8000), act=act)
