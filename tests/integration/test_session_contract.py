@@ -72,6 +72,7 @@ async def test_contract(contract: Contract, tmp_path: Path) -> None:
             crash=crash,
             lose=lambda: shutil.rmtree(tmp_path / "claude" / "projects"),
             asked=asked,
+            fresh_prompt=await Abilities().fresh_prompt(find_claude({})),
         )
         await contract(subject)
     assert claude_children() == []

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from hyperhive.errors import HiveError
-from hyperhive.harness.outcome import TurnEnd, Verdict, judge
+from hyperhive.harness.outcome import TurnEnd, Verdict, judge, refused
 from hyperhive.harness.settings import Timings
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -173,6 +173,21 @@ def test_a_killed_process_fails_with_the_last_lines_of_stderr() -> None:
     assert verdict.outcome == "failed"
     assert verdict.reason
     assert verdict.reason.splitlines() == ["exit code -9", *lines[-20:]]
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        ("API Error: Haiku can't help with this. Start a new session to continue", True),
+        (
+            "API Error: Claude Code is unable to respond to this request, which appears to violate our Usage Policy",
+            True,
+        ),
+        ("API Error: something else", False),
+    ],
+)
+def test_a_refusal_of_the_model_is_known_in_the_words_of_old_programs_too(text: str, is_one: bool) -> None:  # noqa: FBT001
+    assert refused(TurnEnd(answered=True, is_error=True, text=text)) == is_one
 
 
 def test_a_reason_fits_the_wire() -> None:

@@ -26,6 +26,9 @@ _REASON: Final = 3900
 #: A reset further away than this is a mistake or a mischief, not a time to wait for.
 _LONGEST_LIMIT: Final = timedelta(days=8)
 
+#: What Claude says when the model declines: the newest programs, and the oldest that are supported.
+_REFUSALS: Final = ("Start a new session to continue", "unable to respond to this request, which appears to violate")
+
 Halt = Literal["cancel", "stop", "overtime"]
 """Why a turn was made to end: the operator's cancel, the harness is stopping, it took longer than it may."""
 
@@ -104,7 +107,7 @@ def too_long(end: TurnEnd) -> bool:
 
 def refused(end: TurnEnd) -> bool:
     """Whether the model declined to go on; it may do so again as long as the conversation is the same."""
-    return end.is_error and "Start a new session to continue" in end.text
+    return end.is_error and any(words in end.text for words in _REFUSALS)
 
 
 def _unreachable(end: TurnEnd) -> bool:

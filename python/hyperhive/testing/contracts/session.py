@@ -40,6 +40,7 @@ class Subject:
         crash: makes the process of a session end by itself.
         lose: takes the conversation away, behind the back of whoever remembers it.
         asked: waits until the model was asked that prompt.
+        fresh_prompt: whether the program takes another prompt into a conversation; older ones do not.
     """
 
     make: Callable[[], AnySession]
@@ -47,6 +48,7 @@ class Subject:
     crash: Callable[[AnySession], Awaitable[None]]
     lose: Callable[[], None]
     asked: Callable[[str], Awaitable[None]]
+    fresh_prompt: bool = True
 
     async def begin(self, session: AnySession, prompt: str, *, command: bool = False) -> asyncio.Queue[object]:
         """Ask, as a turn does; what comes back is in the queue."""
@@ -117,14 +119,15 @@ async def s2_the_process_is_kept_and_the_conversation_outlives_it(subject: Subje
 
 
 async def s3_another_launch_takes_effect_in_the_same_conversation(subject: Subject) -> None:
-    """S3. Another model or prompt is that of the next turn, in the same conversation."""
+    """S3. Another model or prompt is that of the next turn, in the same conversation if the program can do that."""
     session = subject.make()
     await session.prepare(subject.launch)
     first = await subject.answer(session, "hello")
     other = replace(subject.launch, model="opus", prompt="You are somebody else.")
-    assert await session.prepare(other) is None
+    why = await session.prepare(other)
     second = await subject.answer(session, "hello")
-    assert result(second).session_id == result(first).session_id
+    assert (why is None) == subject.fresh_prompt
+    assert (result(second).session_id == result(first).session_id) == subject.fresh_prompt
     models = [message.model for message in (*first, *second) if isinstance(message, sdk.AssistantMessage)]
     assert models[0] != models[-1]
     await session.close()
@@ -233,6 +236,8 @@ async def s10_a_compaction_says_its_boundary_and_the_conversation_stays(subject:
     session = subject.make()
     await session.prepare(subject.launch)
     first = result(await subject.answer(session, "hello")).session_id
+    # Older programs find a single exchange too little.
+    await subject.answer(session, "hello")
     heard = await subject.answer(session, "/compact", command=True)
     boundaries = [one for one in heard if isinstance(one, sdk.SystemMessage) and one.subtype == "compact_boundary"]
     assert len(boundaries) == 1
