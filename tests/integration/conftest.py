@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from unittest import mock
 
 import pytest
+from lent_apps import lent_apps
 
 from hyperhive.harness import launch
 
@@ -21,6 +22,13 @@ def nothing_is_frozen() -> Iterator[None]:
     Each would go through what the hives before it left, and keep it for ever.
     """
     with mock.patch("hyperhive.hive.daemon._freeze"):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def applications_are_built_once() -> Iterator[None]:
+    """And lent to the hives that begin in this process."""
+    with lent_apps():
         yield
 
 

@@ -16,6 +16,8 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from lent_apps import lent_apps
+
 from hyperhive.config_file import load_settings
 from hyperhive.errors import HiveError
 from hyperhive.hive.daemon import Ready, run
@@ -145,7 +147,7 @@ def _child(config: str, out: int, log: int) -> NoReturn:
 
 if __name__ == "__main__":
     if sys.argv[1] == "--fork-server":
-        with socket.socket(fileno=int(sys.argv[2])) as given:
+        with socket.socket(fileno=int(sys.argv[2])) as given, lent_apps():
             fork_server(given)
     else:
         sys.exit(serve(sys.argv[1]))

@@ -215,6 +215,8 @@ async def _open(hive: Hive, app: App, stop: asyncio.Event, on_progress: Callable
     dashboard = hive.settings.dashboard
     # A hive with any free port for its dashboard is one of many on its machine, for which fixed ports are no good.
     pages = dashboard.port != 0 if dashboard.agent_pages is None else dashboard.agent_pages
+    # Before anything is opened: a file that cannot be used ends the start.
+    monitor = metrics_token(hive.layout.state, hive.settings.metrics.token_file)
     on_progress(f"opening port {dashboard.port}")
     kept = systemd.kept()
     tcp = await _unless(stop, bind_tcp(dashboard.port, kept))
@@ -223,7 +225,6 @@ async def _open(hive: Hive, app: App, stop: asyncio.Event, on_progress: Callable
     _keep_listeners(tcp, kept)
     port: int = tcp[0].getsockname()[1]
     dashboard.port = port
-    monitor = metrics_token(hive.layout.state, hive.settings.metrics.token_file)
     await hive.listeners.add("dashboard", tcp, OperatorGate(app, hive.token, dashboard.allowed_hosts, monitor))
     await hive.ports.open(kept, serve=pages)
     await hive.listeners.add("host", [_host_socket(hive)], OperatorGate(app, None))

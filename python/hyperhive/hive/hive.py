@@ -5,6 +5,7 @@ Here stands only what joins them: a change in the broker is told to the stream, 
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from contextlib import suppress
 from copy import copy
@@ -87,6 +88,8 @@ class Hive:
     limits: Limits | None = None
     #: What happened how often since the start, for a monitor.
     counts: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    #: Held while a proposal is received: one at a time.
+    proposing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _since_trim: dict[str, int] = field(default_factory=dict)
 
     lifecycle: Lifecycle = field(init=False)

@@ -30,13 +30,12 @@ _PATIENCE: Final = 60.0
 
 def add_proposals(app: FastAPI, hive: Hive) -> None:
     """Add the route."""
-    one_at_a_time = asyncio.Lock()
 
     @app.post("/v1/config-proposals", status_code=201, dependencies=ALONE)
     async def propose(agent: Caller, about: Annotated[ConfigProposal, Query()], request: Request) -> ApprovalAnswer:
         """Ask for a commit of an agent's configuration, which the body brings, to be put in."""
         refuse_itself(about.agent)
-        async with one_at_a_time, _received(hive.layout.uploads, request) as bundle:
+        async with hive.proposing, _received(hive.layout.uploads, request) as bundle:
             row = await hive.approvals.request_apply(
                 agent.name, about.agent, about.commit, bundle, about.description, about.idempotency_key
             )
