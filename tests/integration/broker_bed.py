@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 from sqlalchemy import event
 
 from hyperhive import wire
+from hyperhive.errors import HiveError
 from hyperhive.hive.broker import Broker
 from hyperhive.hive.dead_letters import DeadLetters
 from hyperhive.hive.first_commit import make_template, template_name
@@ -27,7 +28,7 @@ from hyperhive.store.migrate import migrate
 from hyperhive.store.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Awaitable, Collection, Sequence
 
     from hyperhive.hive.inbox import Entry
     from hyperhive.hive.limits import Limits
@@ -69,6 +70,16 @@ def lay_out(place: Path) -> None:
     state.mkdir(mode=0o700, exist_ok=True)
     shutil.copytree(_template(), state / "applied" / template_name())
     shutil.copy(migrated(), state / "hive.sqlite")
+
+
+async def refused(work: Awaitable[Any]) -> HiveError:
+    """The error with which something is refused."""
+    try:
+        done = await work
+    except HiveError as error:
+        return error
+    msg = f"it was not refused: {done}"
+    raise AssertionError(msg)
 
 
 class FakeClock:

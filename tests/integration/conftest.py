@@ -7,12 +7,20 @@ from typing import TYPE_CHECKING
 from unittest import mock
 
 import pytest
+from hive_bed import short_place
 from lent_apps import lent_apps
 
 from hyperhive.harness import launch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A directory for a hive."""
+    with short_place() as made:
+        yield made
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from bare_http import GoneError, RawClient
-from broker_bed import lay_out
+from broker_bed import lay_out, refused
 from hive_bed import settings_json
 
 from hyperhive.config_file import parse_settings
@@ -262,14 +262,17 @@ class Life:
         await self.operator.close()
 
 
+async def one_turn(hive: Life, harness: Harness, kind: str = "failed", reason: str = "it broke") -> int:
+    """A message to the harness's agent, and how its turn ended."""
+    number = await hive.send(harness.name)
+    assert [delivery["id"] for delivery in await harness.recv()] == [number]
+    await harness.ask("/v1/outcome", {"ids": [number], "outcome": kind, "reason": reason})
+    return number
+
+
 async def refusal(work: Any) -> str:  # noqa: ANN401 - an awaitable
     """The code with which something is refused."""
-    try:
-        done = await work
-    except HiveError as error:
-        return error.code
-    msg = f"it was not refused: {done}"
-    raise AssertionError(msg)
+    return (await refused(work)).code
 
 
 class _Errors(logging.Handler):

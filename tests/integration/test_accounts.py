@@ -9,24 +9,16 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hive_bed import short_place
 from lifecycle_bed import Harness, Life, life
 
 from hyperhive.hive import accounts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 AGENTS: dict[str, Any] = {name: {} for name in ("alice", "bob", "carol", "other")}
 #: Long enough for what a test does meanwhile, short enough to wait for.
 SOON = 1.0
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    with short_place() as made:
-        yield made
 
 
 @pytest.fixture(autouse=True)

@@ -145,7 +145,8 @@ async def test_with_any_port_for_the_dashboard_agents_have_none_of_their_own() -
 # --- what the page's token opens
 
 
-async def test_the_pages_token_opens_what_the_page_needs(pages: Pages) -> None:
+async def test_the_pages_token_opens_what_the_page_needs(pages: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hyperhive.hive.operations.PATIENCE", 0.05)
     client = await pages.client(pages.one, await pages.token(pages.one))
     state = (await client.get("/api/state")).json()
     assert state["agent"]["name"] == pages.one

@@ -9,18 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from approving_bed import Site, approving
-from hive_bed import short_place
 from lifecycle_bed import DEADLINE, life, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
     from pathlib import Path
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    with short_place() as made:
-        yield made
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import pytest
 import pytest_asyncio
 from approval_bed import BASE, ApprovalBed, commit
+from broker_bed import refused
 from drawn import drawn
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -29,7 +30,7 @@ from hyperhive.store.approvals import MOST_OPEN
 from hyperhive.store.tables import ApprovalState
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable
+    from collections.abc import AsyncIterator
 
     from sqlalchemy import Connection
 
@@ -39,12 +40,6 @@ async def bed(tmp_path: Path) -> AsyncIterator[ApprovalBed]:
     made = await ApprovalBed(tmp_path).open()
     yield made
     await made.close()
-
-
-async def refused(work: Awaitable[Any]) -> HiveError:
-    with pytest.raises(HiveError) as caught:
-        await work
-    return caught.value
 
 
 # --- from the request to the end

@@ -11,22 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from broker_bed import lay_out
-from hive_bed import RunningHive, running_hive, short_place
+from hive_bed import RunningHive, running_hive
 
 from hyperhive.hive.repos import Repos
 from hyperhive.names import MANAGER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from hyperhive.runtime.base import Owner
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    with short_place() as made:
-        yield made
 
 
 async def _until(hive: RunningHive, wanted: str) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from bare_http import GoneError
-from hive_bed import settings_json, short_place
+from hive_bed import settings_json
 from lifecycle_bed import DEADLINE, Change, Life, fake_runtime, life, refusal
 
 from hyperhive.clock import utc_now
@@ -19,16 +19,10 @@ from hyperhive.store import messages
 from hyperhive.store.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
 _TWO: dict[str, Any] = {"alice": {}, "bob": {}}
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    with short_place() as made:
-        yield made
 
 
 @pytest.fixture

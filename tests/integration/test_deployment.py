@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from deployment_bed import Site, site
-from hive_bed import short_place
 from lifecycle_bed import fake_runtime
 
 from hyperhive.errors import HiveError
@@ -17,16 +16,10 @@ from hyperhive.hive.deployment import Order
 from hyperhive.store import deployments
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
 
 _OLD, _NEW, _NEWER = (Path(f"/nix/store/{name}") for name in ("old", "new", "newer"))
 _SYSTEMS: dict[str, Any] = {"systems": {"default": str(_OLD)}}
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    with short_place() as made:
-        yield made
 
 
 @pytest.fixture

@@ -6,15 +6,12 @@ import json
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-import pytest
-from hive_bed import short_place
-from lifecycle_bed import Harness, Life, fake_runtime, life
+from lifecycle_bed import Harness, Life, fake_runtime, life, one_turn
 
 from hyperhive.hive.dead_letters import DeadLetters
 from hyperhive.hive.limits import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 #: The first failure of a message is its last.
@@ -23,22 +20,8 @@ AGENTS: dict[str, Any] = {"alice": {}, "bob": {}}
 MANAGED: dict[str, Any] = {"manager": {"enable": True}}
 
 
-@pytest.fixture
-def place() -> Iterator[Path]:
-    with short_place() as made:
-        yield made
-
-
-async def _turn(hive: Life, harness: Harness, kind: str = "failed", reason: str = "it broke") -> int:
-    """A message to the harness's agent, and how its turn ended."""
-    number = await hive.send(harness.name)
-    assert [delivery["id"] for delivery in await harness.recv()] == [number]
-    await harness.ask("/v1/outcome", {"ids": [number], "outcome": kind, "reason": reason})
-    return number
-
-
 async def _held(hive: Life, harness: Harness) -> list[int]:
-    return [await _turn(hive, harness) for _ in range(3)]
+    return [await one_turn(hive, harness) for _ in range(3)]
 
 
 async def _events(manager: Harness) -> list[dict[str, Any]]:
@@ -63,7 +46,7 @@ async def _event(hive: Life, manager: Harness, name: str) -> dict[str, Any]:
 async def test_a_failed_turn_is_told_with_its_reason_and_the_last_of_stderr(place: Path) -> None:
     async with life(place, AGENTS, **MANAGED) as hive:
         manager, alice = await hive.up("manager"), await hive.up("alice")
-        number = await _turn(hive, alice, reason="API Error: 400 no\nstderr 1\nstderr 2")
+        number = await one_turn(hive, alice, reason="API Error: 400 no\nstderr 1\nstderr 2")
         assert await _event(hive, manager, "turn_failed") == {
             "event": "turn_failed",
             "agent": "alice",
@@ -110,7 +93,7 @@ async def test_many_failures_are_one_message_at_a_time(place: Path) -> None:
 async def test_a_requeued_message_that_fails_again_is_told_again(place: Path) -> None:
     async with life(place, AGENTS, **MANAGED, limits=ONCE) as hive:
         manager, alice = await hive.up("manager"), await hive.up("alice")
-        number = await _turn(hive, alice)
+        number = await one_turn(hive, alice)
         assert (await _event(hive, manager, "turn_failed"))["deadLetter"] is True
         await hive.operator.ask("POST", f"/api/dead-letters/{number}/requeue")
         await alice.recv()
@@ -121,7 +104,7 @@ async def test_a_requeued_message_that_fails_again_is_told_again(place: Path) ->
 async def test_what_is_not_counted_is_not_told(place: Path) -> None:
     async with life(place, AGENTS, **MANAGED) as hive:
         manager, alice = await hive.up("manager"), await hive.up("alice")
-        await _turn(hive, alice, "returned")
+        await one_turn(hive, alice, "returned")
         (again,) = await alice.recv()
         await alice.outcome(again["id"])
         await hive.settled()
@@ -146,7 +129,7 @@ async def _inbox(hive: Life) -> list[str]:
 async def test_what_the_manager_cannot_take_is_the_operators_to_read_and_no_dead_letter(place: Path) -> None:
     async with life(place, AGENTS, **MANAGED, limits=ONCE) as hive:
         manager, alice = await hive.up("manager"), await hive.up("alice")
-        await _turn(hive, alice, reason="a broken build")
+        await one_turn(hive, alice, reason="a broken build")
         word = await hive.watch.until(lambda c: c["type"] == "message" and c["data"]["to"] == "manager")
         await manager.recv()
         await manager.ask("/v1/outcome", {"ids": [word["data"]["id"]], "outcome": "failed", "reason": "manager broke"})
@@ -168,7 +151,7 @@ async def test_three_of_them_in_a_row_hold_the_manager(place: Path) -> None:
         manager = await hive.up("manager")
         new = {"to": "manager", "state": "waiting"}
         for name in ("alice", "bob", "carol"):
-            await _turn(hive, await hive.up(name))
+            await one_turn(hive, await hive.up(name))
             await hive.watch.until(lambda c: c["type"] == "message" and new.items() <= c["data"].items())
             (word,) = await manager.recv()
             await manager.outcome(word["id"], kind="failed")
@@ -180,7 +163,7 @@ async def test_three_of_them_in_a_row_hold_the_manager(place: Path) -> None:
 async def test_one_that_was_left_half_passed_on_is_passed_on_once_at_the_next_start(place: Path) -> None:
     async with life(place, AGENTS, expected=("was not passed on",), **MANAGED, limits=ONCE) as hive:
         manager, alice = await hive.up("manager"), await hive.up("alice")
-        await _turn(hive, alice)
+        await one_turn(hive, alice)
         word = await hive.watch.until(lambda c: c["type"] == "message" and c["data"]["to"] == "manager")
         number = word["data"]["id"]
         await manager.recv()

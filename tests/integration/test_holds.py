@@ -14,7 +14,7 @@ from drawn import drawn
 from hive_bed import short_place
 from hypothesis import given
 from hypothesis import strategies as st
-from lifecycle_bed import Harness, Life, fake_runtime, life
+from lifecycle_bed import Harness, Life, fake_runtime, life, one_turn
 
 from hyperhive.hive.limits import Limits
 from hyperhive.store import holds
@@ -22,7 +22,6 @@ from hyperhive.store.engine import sqlite_url
 from hyperhive.store.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 #: The first failure of a message is its last.
@@ -30,22 +29,8 @@ ONCE = Limits(attempts=1)
 AGENTS: dict[str, Any] = {"alice": {}, "bob": {}}
 
 
-@pytest.fixture
-def place() -> Iterator[Path]:
-    with short_place() as made:
-        yield made
-
-
-async def _turn(hive: Life, harness: Harness, kind: str = "failed", reason: str = "it broke") -> int:
-    """A message to the harness's agent, and how its turn ended."""
-    number = await hive.send(harness.name)
-    assert [delivery["id"] for delivery in await harness.recv()] == [number]
-    await harness.ask("/v1/outcome", {"ids": [number], "outcome": kind, "reason": reason})
-    return number
-
-
 async def _held(hive: Life, harness: Harness) -> list[int]:
-    return [await _turn(hive, harness) for _ in range(3)]
+    return [await one_turn(hive, harness) for _ in range(3)]
 
 
 async def _is_handed_nothing(hive: Life, harness: Harness) -> None:
@@ -61,11 +46,11 @@ async def _is_handed_nothing(hive: Life, harness: Harness) -> None:
 async def test_three_dead_letters_in_a_row_hold_their_agent(place: Path) -> None:
     async with life(place, AGENTS, limits=ONCE) as hive:
         alice, bob = await hive.up("alice"), await hive.up("bob")
-        first, second = await _turn(hive, alice), await _turn(hive, alice)
+        first, second = await one_turn(hive, alice), await one_turn(hive, alice)
         assert (await hive.row("alice"))["state"] == "idle"
         await hive.watch.agent("alice", unread=0)
         hive.watch.skip()
-        third = await _turn(hive, alice, reason="the third\nwith a line of stderr")
+        third = await one_turn(hive, alice, reason="the third\nwith a line of stderr")
         row = await hive.row("alice")
         assert (row["state"], row["wanted"], row["until"]) == ("paused", "running", None)
         assert f"{first}, {second}, {third}" in row["problem"]
@@ -76,14 +61,14 @@ async def test_three_dead_letters_in_a_row_hold_their_agent(place: Path) -> None
         assert item["since"] == row["since"]
         await _is_handed_nothing(hive, alice)
         # Of the others nothing is held.
-        await _turn(hive, bob, "settled")
+        await one_turn(hive, bob, "settled")
 
 
 async def test_what_waits_behind_the_third_is_not_handed_to_the_parked_recv(place: Path) -> None:
     async with life(place, AGENTS, limits=ONCE) as hive:
         alice = await hive.up("alice")
-        await _turn(hive, alice)
-        await _turn(hive, alice)
+        await one_turn(hive, alice)
+        await one_turn(hive, alice)
         third, behind = await hive.send("alice"), await hive.send("alice")
         await alice.recv()
         parked = await alice.park(holding=[third, behind])
@@ -98,25 +83,25 @@ async def test_what_waits_behind_the_third_is_not_handed_to_the_parked_recv(plac
 async def test_only_a_turn_that_ended_well_begins_the_count_anew(place: Path, between: str, held: bool) -> None:  # noqa: FBT001
     async with life(place, AGENTS, limits=ONCE) as hive:
         alice = await hive.up("alice")
-        await _turn(hive, alice)
-        await _turn(hive, alice)
-        number = await _turn(hive, alice, between)
+        await one_turn(hive, alice)
+        await one_turn(hive, alice)
+        number = await one_turn(hive, alice, between)
         if between == "returned":
             assert [d["id"] for d in await alice.recv()] == [number]
             await alice.outcome(number, kind="failed")
         else:
-            await _turn(hive, alice)
+            await one_turn(hive, alice)
         assert bool(await hive.waiting("hold")) is held
         if not held:
-            await _turn(hive, alice)
-            await _turn(hive, alice)
+            await one_turn(hive, alice)
+            await one_turn(hive, alice)
             assert await hive.waiting("hold")
 
 
 async def test_the_same_message_is_not_counted_twice(place: Path) -> None:
     async with life(place, AGENTS, limits=ONCE) as hive:
         alice = await hive.up("alice")
-        number = await _turn(hive, alice)
+        number = await one_turn(hive, alice)
         for _ in range(3):
             await hive.operator.ask("POST", f"/api/dead-letters/{number}/requeue")
             assert [d["id"] for d in await alice.recv()] == [number]
@@ -127,11 +112,11 @@ async def test_the_same_message_is_not_counted_twice(place: Path) -> None:
 async def test_the_count_and_the_hold_outlive_the_daemon(place: Path) -> None:
     async with life(place, AGENTS, limits=ONCE) as hive:
         alice = await hive.up("alice")
-        await _turn(hive, alice)
-        await _turn(hive, alice)
+        await one_turn(hive, alice)
+        await one_turn(hive, alice)
     async with life(place, AGENTS, limits=ONCE) as hive:
         alice = await hive.up("alice")
-        await _turn(hive, alice)
+        await one_turn(hive, alice)
         (before,) = await hive.waiting("hold")
     async with life(place, AGENTS, limits=ONCE) as hive:
         alice = await hive.up("alice")
@@ -165,9 +150,9 @@ async def test_resume_and_start_lift_it_and_the_count_begins_anew(place: Path, a
         assert (row["state"], row["problem"]) == ("idle", None)
         assert number in [d["id"] for d in await alice.recv()]
         await alice.outcome(number, kind="failed")
-        await _turn(hive, alice)
+        await one_turn(hive, alice)
         assert await hive.waiting("hold") == []
-        await _turn(hive, alice)
+        await one_turn(hive, alice)
         assert await hive.waiting("hold")
     async with life(place, AGENTS, limits=ONCE) as hive:
         await hive.do("alice", action)
@@ -219,7 +204,7 @@ async def test_a_purge_forgets_it(place: Path) -> None:
         await hive.operator.ask("POST", "/api/reconcile")
         alice = await hive.up("alice", "new")
         assert (await hive.row("alice"))["state"] == "idle"
-        await _turn(hive, alice)
+        await one_turn(hive, alice)
         assert await hive.waiting("hold") == []
     async with life(place, AGENTS, limits=ONCE) as hive:
         await hive.up("alice")

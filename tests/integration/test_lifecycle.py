@@ -6,7 +6,6 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hive_bed import short_place
 from lifecycle_bed import Life, life, refusal
 
 from hyperhive.hive.limits import Limits
@@ -15,16 +14,10 @@ from hyperhive.store import agents as agents_store
 from hyperhive.store.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
 _TWO: dict[str, Any] = {"alice": {}, "bob": {}}
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    with short_place() as made:
-        yield made
 
 
 @pytest.fixture

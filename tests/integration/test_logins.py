@@ -7,22 +7,14 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hive_bed import short_place
 from lifecycle_bed import life
 
 from hyperhive.hive import outages
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 AGENTS: dict[str, Any] = {"alice": {}, "bob": {}}
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    with short_place() as made:
-        yield made
 
 
 def _in(**much: float) -> str:

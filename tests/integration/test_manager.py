@@ -10,7 +10,6 @@ from unittest import mock
 
 import pytest
 from fastapi.routing import APIRoute
-from hive_bed import short_place
 from lifecycle_bed import DEADLINE, Harness, Life, fake_runtime, life, refusal
 
 from hyperhive.errors import HiveError
@@ -19,7 +18,7 @@ from hyperhive.web.api.agent import agent_app
 from hyperhive.web.api.caller import manager_alone
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
 
 _TWO: dict[str, Any] = {"alice": {}, "bob": {}}
 _MANAGER: dict[str, Any] = {"manager": {"enable": True, "model": "opus", "prompt": "Keep it small."}}
@@ -30,12 +29,6 @@ def _manager_routes() -> list[tuple[str, str]]:
     routes = [route for route in agent_app(mock.MagicMock()).routes if isinstance(route, APIRoute)]
     guarded = [r for r in routes if any(d.call is manager_alone for d in r.dependant.dependencies)]
     return [(method, route.path) for route in guarded for method in sorted(route.methods)]
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    with short_place() as made:
-        yield made
 
 
 @pytest.fixture

@@ -13,23 +13,16 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 from broker_bed import DEADLINE
-from hive_bed import hive_process, over, running_hive, short_place
+from hive_bed import hive_process, over, running_hive
 
 from hyperhive.hive import notify, notify_ways
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from hive_bed import RunningHive
 
 _AGENTS: dict[str, Any] = {"alice": {}, "bob": {}}
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    with short_place() as made:
-        yield made
 
 
 @pytest.fixture

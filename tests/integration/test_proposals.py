@@ -8,7 +8,7 @@ import subprocess
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from hive_bed import RunningHive, over, running_hive, short_place
+from hive_bed import RunningHive, over, running_hive
 from repo_bed import WHO
 
 from hyperhive.client import HiveClient as Operator
@@ -24,19 +24,13 @@ from hyperhive.hive.repos import Repos
 from hyperhive.wire import MAX_BUNDLE, PROPOSAL
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from hyperhive.harness.reporter import Reporter
     from hyperhive.harness.tool import Patiently
 
 _ROUTE = "/v1/config-proposals"
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    with short_place() as made:
-        yield made
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 import pytest_asyncio
-from broker_bed import BrokerBed
+from broker_bed import BrokerBed, refused
 from drawn import drawn
 from hypothesis import given
 from hypothesis import strategies as some
@@ -26,7 +26,7 @@ from hyperhive.store import questions as statements
 from hyperhive.wire import AskRequest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable
+    from collections.abc import AsyncIterator
 
 
 class QuestionBed(BrokerBed):
@@ -86,15 +86,6 @@ async def bed(tmp_path: Path) -> AsyncIterator[QuestionBed]:
     made = await QuestionBed(tmp_path).open()
     yield made
     await made.close()
-
-
-async def refused(work: Awaitable[Any]) -> HiveError:
-    try:
-        done = await work
-    except HiveError as error:
-        return error
-    msg = f"it was not refused: {done}"
-    raise AssertionError(msg)
 
 
 # --- each of the ends

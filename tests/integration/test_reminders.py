@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
+from broker_bed import refused
 from drawn import drawn
 from hypothesis import given
 from hypothesis import strategies as some
@@ -25,7 +26,7 @@ from hyperhive.store import reminders as statements
 from hyperhive.store.reminders import MOST_PENDING
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable
+    from collections.abc import AsyncIterator
 
 
 @pytest_asyncio.fixture
@@ -33,15 +34,6 @@ async def bed(tmp_path: Path) -> AsyncIterator[ReminderBed]:
     made = await ReminderBed(tmp_path).open()
     yield made
     await made.close()
-
-
-async def refused(work: Awaitable[Any]) -> HiveError:
-    try:
-        done = await work
-    except HiveError as error:
-        return error
-    msg = f"it was not refused: {done}"
-    raise AssertionError(msg)
 
 
 async def test_it_comes_when_it_is_due_and_not_before(bed: ReminderBed) -> None:

@@ -7,7 +7,6 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hive_bed import short_place
 from lifecycle_bed import DEADLINE, Life, fake_runtime, life, refusal
 
 from hyperhive.errors import HiveError
@@ -15,7 +14,7 @@ from hyperhive.hive.spawns import MOST
 from hyperhive.names import web_port
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
 _ONE: dict[str, Any] = {"alice": {}}
@@ -26,12 +25,6 @@ _TWINS = next(
     for pair in combinations([f"{a}{b}{c}" for a in "abcdef" for b in "ghijkl" for c in "mnopqrstu"], 2)
     if web_port(pair[0]) == web_port(pair[1])
 )
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    with short_place() as made:
-        yield made
 
 
 @pytest.fixture

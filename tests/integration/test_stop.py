@@ -13,23 +13,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from bare_http import GoneError, RawClient
 from broker_bed import DEADLINE
-from hive_bed import HiveProcess, hive_process, running_hive, settings_json, short_place
+from hive_bed import HiveProcess, hive_process, running_hive, settings_json
 
 from hyperhive.config_file import parse_settings
 from hyperhive.errors import HiveError
 from hyperhive.hive.daemon import run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    with short_place() as made:
-        yield made
+    import pytest
 
 
 def _clean(hive: HiveProcess) -> None:

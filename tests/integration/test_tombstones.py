@@ -19,15 +19,9 @@ from hyperhive.store import agents as agents_store
 from hyperhive.store.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable
 
 _TWO: dict[str, Any] = {"alice": {}, "bob": {}}
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    with short_place() as made:
-        yield made
 
 
 @pytest.fixture
