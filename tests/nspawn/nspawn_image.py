@@ -19,6 +19,8 @@ PACKAGES: Final = (
     # What a Python and a systemd that were built elsewhere load when they are asked to.
     *("libssl3t64", "libsqlite3-0", "libffi8", "libreadline8t64", "libbz2-1.0", "liblzma5", "zlib1g", "libexpat1"),
     *("libbpf1", "libnss-systemd"),
+    # The real thing, for builds on this machine; everywhere else a stand-in comes first.
+    *("nix-bin", "libdbi-perl"),
 )
 #: Seconds.
 _MAKE: Final = 900

@@ -75,8 +75,13 @@ async def building(hive: Swarm) -> AsyncIterator[None]:
 
 
 async def proposed(hive: Swarm, system: str) -> int:
-    """Have the manager propose a system for alice."""
-    said = await hive.python(f"TEXT = {f'# system: {system}' + chr(10)!r}\n{_PROPOSE}", in_container="manager")
+    """Have the manager propose a system for alice, which the stand-in builds."""
+    return await propose(hive, f"# system: {system}\n")
+
+
+async def propose(hive: Swarm, agent_nix: str) -> int:
+    """Have the manager propose a configuration for alice."""
+    said = await hive.python(f"TEXT = {agent_nix!r}\n{_PROPOSE}", in_container="manager")
     answer: dict[str, Any] = json.loads(said.splitlines()[-1])
     assert "id" in answer, said
     return int(answer["id"])
@@ -97,6 +102,14 @@ async def in_status(hive: Swarm, number: int, *statuses: str) -> ApprovalRow:
         return row if row.status in statuses else None
 
     row: ApprovalRow = await hive.eventually(is_so)
+    return row
+
+
+async def ended(hive: Swarm, number: int) -> ApprovalRow:
+    """An approval at its end; a harness has longer to connect than anything else here may take."""
+    async with hive.client() as client, asyncio.timeout(120):
+        while (row := await client.approval(number)).status in {"approved", "deploying"}:  # noqa: ASYNC110
+            await asyncio.sleep(0.5)
     return row
 
 
@@ -139,11 +152,7 @@ async def test_a_system_whose_harness_does_not_come_up_is_taken_back(hive: Swarm
     await approved(hive, number)
     await in_status(hive, number, "deploying")
     await hive.eventually(lambda: _runs(hive, f"/nix/store/{'b' * 32}-broken"))
-    async with hive.client() as client:
-        # Longer than anything else here may take.
-        async with asyncio.timeout(120):
-            while (row := await client.approval(number)).status == "deploying":  # noqa: ASYNC110
-                await asyncio.sleep(0.5)
+    row = await ended(hive, number)
     assert row.status == "failed"
     assert "has not connected within 60 s" in (row.reason or "")
     await hive.in_state("alice", "idle")
