@@ -34,6 +34,16 @@ async def settings(hive: Swarm, agents: dict[str, Any], **more: Any) -> AsyncIte
         await hive.host.run("systemctl", "reload", "hyperhive")
 
 
+@asynccontextmanager
+async def managed(hive: Swarm, **more: Any) -> AsyncIterator[None]:  # noqa: ANN401 - JSON
+    """A hive with a manager, until the end of the block; then its container is gone as well."""
+    async with settings(hive, {}, manager={"enable": True}, **more):
+        await hive.in_state("manager", "idle")
+        yield
+    left = ("/etc/nixos-containers/h-manager.conf", "/var/lib/nixos-containers/h-manager")
+    await hive.eventually(lambda: is_gone(hive, *left))
+
+
 async def runs(hive: Swarm, *names: str) -> list[str]:
     """Which run of its container each agent is in."""
     return [(await hive.unit(name))["InvocationID"] for name in names]

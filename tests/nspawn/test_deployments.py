@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
-from test_changes import runs, runs_system, settings
+from test_changes import managed, runs, runs_system
 
 from hyperhive.errors import HiveError
 
@@ -69,8 +69,7 @@ def made(hive: Swarm, letter: str, name: str, harness: str | None = None) -> str
 @pytest_asyncio.fixture(scope="module", loop_scope="session", autouse=True)
 async def building(hive: Swarm) -> AsyncIterator[None]:
     """A hive that knows what to build with, and has a manager."""
-    async with settings(hive, {}, builder={"hyperhive": _SOURCE, "nixpkgs": _SOURCE}, manager={"enable": True}):
-        await hive.in_state("manager", "idle")
+    async with managed(hive, builder={"hyperhive": _SOURCE, "nixpkgs": _SOURCE}):
         yield
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
-from test_changes import finished, runs, settings
+from test_changes import finished, managed, runs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -17,10 +17,9 @@ pytestmark = [pytest.mark.tier("nspawn"), pytest.mark.asyncio(loop_scope="sessio
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session", autouse=True)
-async def managed(hive: Swarm) -> AsyncIterator[None]:
+async def manager(hive: Swarm) -> AsyncIterator[None]:
     """A hive with a manager."""
-    async with settings(hive, {}, manager={"enable": True}):
-        await hive.in_state("manager", "idle")
+    async with managed(hive):
         yield
 
 

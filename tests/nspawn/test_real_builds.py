@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 import pytest_asyncio
-from test_changes import runs, settings
+from test_changes import managed, runs
 from test_deployments import approved, ended, in_status, propose
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ pytestmark = [
     pytest.mark.timeout(300),
 ]
 
+_BOTH: Final[dict[str, Any]] = {"alice": {}, "bob": {}}
 _NIXPKGS: Final = "{ outputs = _: { }; }\n"
 _HYPERHIVE: Final = """\
 {
@@ -95,8 +96,8 @@ async def _source(hive: Swarm, name: str, text: str, *, system: bool = False) ->
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session", autouse=True)
-async def building(hive: Swarm) -> AsyncIterator[None]:
-    """A hive with a manager, the store's daemon, and sources."""
+async def building(hive: Swarm) -> AsyncIterator[dict[str, str]]:
+    """A hive with a manager and the store's daemon; the sources that it has."""
     with _real_nix(hive):
         place = hive.host.path("/etc/nix")
         place.mkdir(exist_ok=True)
@@ -109,9 +110,8 @@ async def building(hive: Swarm) -> AsyncIterator[None]:
         await hive.host.run("systemd-run", "--unit=nix-daemon", "--quiet", "--", *daemon)
         await hive.eventually(lambda: hive.host.run("ls", "/nix/var/nix/daemon-socket/socket", ok=False))
         try:
-            async with settings(hive, {}, builder=sources, manager={"enable": True}):
-                await hive.in_state("manager", "idle")
-                yield
+            async with managed(hive, builder=sources):
+                yield sources
         finally:
             await hive.host.run("systemctl", "stop", "nix-daemon", ok=False)
 
@@ -141,6 +141,30 @@ async def test_what_was_built_is_put_in_and_kept_from_the_collector(hive: Swarm)
     second = await approved(hive, await propose(hive, _nix("tool-1.1")))
     assert "tool: 1.0 → 1.1" in (second.closure_diff or "")
     await in_status(hive, second.id, "deployed")
+
+
+async def test_after_an_upgrade_of_the_host_it_is_built_on_the_new_base(hive: Swarm, building: dict[str, str]) -> None:
+    await hive.in_state("alice", "idle")
+    before = await hive.host.inside("alice", "readlink", "/run/current-system")
+    run = await runs(hive, "alice")
+    newer = _HYPERHIVE.replace("chmod", "echo newer >$out/etc/base; chmod")
+    upgraded = {**building, "hyperhive": await _source(hive, "newer", newer, system=True)}
+    await hive.configure(_BOTH, builder=upgraded, manager={"enable": True})
+    await hive.host.run("systemctl", "reload", "hyperhive")
+    await hive.eventually(lambda: _is_newer(hive))
+    row = await hive.in_state("alice", "idle")
+    after = await hive.host.inside("alice", "readlink", "/run/current-system")
+    assert after != before
+    assert after.partition("-")[2] == before.partition("-")[2] == "tool-1.1", "the commit is the same"
+    assert (row.problem, await runs(hive, "alice")) == (None, run)
+    assert (await hive.ask("alice", "Still there?")).body == "42"
+
+
+async def _is_newer(hive: Swarm) -> bool:
+    row = await hive.agent("alice")
+    if row is None or row.operation or row.problem or row.restart_pending:
+        return False
+    return await hive.host.inside("alice", "cat", "/etc/base", ok=False) == "newer"
 
 
 async def test_one_whose_harness_does_not_connect_is_taken_back(hive: Swarm) -> None:
