@@ -124,5 +124,5 @@ def _check_budgets(world: World) -> None:
     """The poor used up their days, and at most one turn more."""
     days = world.query("SELECT day, agent, sum(turns) FROM usage_days GROUP BY day, agent")
     used_up = [(day, agent, turns) for day, agent, turns in days if agent in POOR and turns >= FORM.budget]
-    assert {day for day, _agent, _turns in used_up} >= {"2026-03-28", "2026-03-29"}
+    assert len({day for day, _agent, _turns in used_up}) >= 2, "no budget was used up before and after a midnight"
     assert [one for one in used_up if one[2] > FORM.budget + 1] == []
