@@ -33,6 +33,7 @@ class StoreBuilder(NoBuilder):
         upon: what it builds upon; another word than the first is part of a system's name.
         refuses: names of systems that do not build.
         built: names of all systems that were to be built.
+        forgotten: approvals whose results are not wanted any more.
         begun: is told of each build.
         held: names of systems that are built only when it `may_go_on`.
     """
@@ -45,6 +46,7 @@ class StoreBuilder(NoBuilder):
         self.upon: str | None = "nixpkgs"
         self.refuses: set[str] = set()
         self.built: list[str] = []
+        self.forgotten: list[int] = []
         self.begun = asyncio.Event()
         self.may_go_on = asyncio.Event()
         self.held: set[str] = set()
@@ -71,6 +73,7 @@ class StoreBuilder(NoBuilder):
 
     async def forget(self, agent: str, approval_id: int) -> None:  # noqa: ARG002
         self.roots.pop(approval_id, None)
+        self.forgotten.append(approval_id)
 
     def base(self, agent: str) -> str | None:  # noqa: ARG002
         return self.upon

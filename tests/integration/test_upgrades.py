@@ -88,6 +88,7 @@ async def test_what_does_not_build_on_the_new_base_goes_on_as_it_is(site: Site) 
     await site.hive.up("alice", "third")
     assert (await site.told("upgraded"))["ok"]
     assert (site.system(), (await site.hive.row("alice"))["problem"]) == ("vim-newest", None)
+    assert site.builder.built == ["vim", "vim-newer", "vim-newest"]
 
 
 async def test_what_does_not_work_on_the_new_base_is_taken_back_and_not_tried_again(site: Site) -> None:
@@ -135,6 +136,9 @@ async def test_what_waits_for_the_operator_is_compared_with_the_new_system(site:
         while (row := await site.get(waits["id"]))["status"] != "pending" or row["build"]["base"] != "newer":
             await site.hive.settled()
     assert row["build"]["system"] == "/nix/store/emacs-newer"
+    async with asyncio.timeout(DEADLINE):
+        while site.builder.built.count("emacs-newer") < 2:
+            await site.hive.settled()
     assert row["stale"]
 
 
@@ -150,7 +154,9 @@ async def test_what_was_approved_while_it_was_built_anew_is_what_stays(site: Sit
     await site.hive.up("alice", "third")
     assert (await site.told())["status"] == "deployed"
     site.builder.may_go_on.set()
-    await site.hive.watch.agent("alice", problem=None)
+    async with asyncio.timeout(DEADLINE):
+        while not site.builder.forgotten:
+            await site.hive.settled()
     assert (site.system(), site.main()) == ("emacs-newer", "emacs")
     await site.hive.settled()
     assert site.builder.roots == {}

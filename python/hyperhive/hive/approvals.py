@@ -295,7 +295,7 @@ class Approvals:
 
     async def compare_again(self, agent: str) -> None:
         """What an agent runs on is another system, of the same commit: what is shown was compared with that before."""
-        for row in await self._hive.store.read(approvals.page, ("pending",)):
+        for row in await self._hive.store.read(approvals.page, OPEN):
             if row.kind == "apply" and row.agent == agent:
                 await self.moved(row)
 
