@@ -18,6 +18,7 @@ import claude_agent_sdk as sdk
 from hyperhive.errors import HiveError
 from hyperhive.harness.mcp_servers import SERVER, as_claude_wants, permissions
 from hyperhive.harness.prompts import system_prompt
+from hyperhive.programs import start_program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -167,7 +168,7 @@ class Abilities:
 
 async def _help(program: str) -> str:
     try:
-        process = await asyncio.create_subprocess_exec(
+        process = await start_program(
             program,
             "--help",
             stdin=asyncio.subprocess.DEVNULL,

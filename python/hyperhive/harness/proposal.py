@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hyperhive.errors import HiveError
 from hyperhive.names import parse_agent_name
+from hyperhive.programs import start_program
 from hyperhive.wire import MAX_BUNDLE, PROPOSAL
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ async def _git(place: Path, *arguments: str) -> _Done:
     """Run git in a repository of the manager's own."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
-        process = await asyncio.create_subprocess_exec(
+        process = await start_program(
             *("git", "-C", str(place), *arguments),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,

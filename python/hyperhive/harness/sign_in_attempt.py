@@ -17,6 +17,7 @@ from hyperhive.errors import HiveError
 from hyperhive.harness import processes
 from hyperhive.harness.login import stored_mark
 from hyperhive.harness.sign_in_words import Heard
+from hyperhive.programs import start_program
 from hyperhive.sign_in_link import checked_link
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ class Attempt:
 
     async def _follow(self) -> None:
         pipe, merged = asyncio.subprocess.PIPE, asyncio.subprocess.STDOUT
-        self._process = await asyncio.create_subprocess_exec(
+        self._process = await start_program(
             self._program, "auth", "login", stdin=pipe, stdout=pipe, stderr=merged,
             env=self._environment, cwd=self._settings.state,
         )  # fmt: skip

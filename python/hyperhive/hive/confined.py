@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from hyperhive.errors import HiveError
+from hyperhive.programs import start_program
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -152,7 +153,7 @@ class Confined:
     async def _start(self, command: Sequence[str]) -> asyncio.subprocess.Process:
         user = self._user
         try:
-            return await asyncio.create_subprocess_exec(
+            return await start_program(
                 *command,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,

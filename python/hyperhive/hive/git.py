@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from hyperhive.errors import HiveError
+from hyperhive.programs import start_program
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -197,7 +198,7 @@ async def _start(
 ) -> asyncio.subprocess.Process:
     stdin = asyncio.subprocess.PIPE if isinstance(given, bytes) else asyncio.subprocess.DEVNULL
     try:
-        process = await asyncio.create_subprocess_exec(
+        process = await start_program(
             program(),
             # Named, never looked for: a repository that is found on the way is one that somebody may have left there.
             f"--git-dir={repository}",

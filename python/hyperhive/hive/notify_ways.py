@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from hyperhive.errors import HiveError
+from hyperhive.programs import start_program
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,7 +70,7 @@ async def run_command(command: Sequence[str], text: Text) -> None:
     """
     environment = {name: value for name, value in os.environ.items() if name not in _OURS}
     try:
-        process = await asyncio.create_subprocess_exec(
+        process = await start_program(
             *command,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.DEVNULL,

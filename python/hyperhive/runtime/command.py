@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from hyperhive.errors import HiveError
+from hyperhive.programs import start_program
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -118,7 +119,7 @@ async def follow_program(*command: str) -> AsyncGenerator[list[str], None]:
 
 async def _start(*command: str, stderr: int) -> asyncio.subprocess.Process:
     try:
-        return await asyncio.create_subprocess_exec(
+        return await start_program(
             *command,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,

@@ -12,6 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from hyperhive.errors import HiveError
+from hyperhive.programs import start_program
 from hyperhive.store.engine import open_engine
 from hyperhive.store.tables import SCHEMA
 from hyperhive.store.writer import Writer, storage_error
@@ -111,7 +112,7 @@ def _schema_of(url: str) -> str | None:
 
 async def _migrate(url: str) -> None:
     """Migrate in a process of its own: Alembic's memory would never come back to the daemon."""
-    process = await asyncio.create_subprocess_exec(
+    process = await start_program(
         sys.executable,
         "-m",
         "hyperhive.store.migrate",
