@@ -55,6 +55,8 @@ async def test_a_conversation_near_its_limit_is_written_down_and_shortened(tmp_p
         used = [report["usage"]["costUsd"] for report in here.hive.reports if report.get("usage")]
         assert len(used) == 3, "the turn, the one that writes down, and the compaction"
         assert all(cost > 0 for cost in used)
+        models = {report["usage"]["model"] for report in here.hive.reports if report.get("usage")}
+        assert len(models) == 1, "a compaction says what answered under the name that turns say"
         assert [request.kind for request in here.model.requests] == ["turn", "turn", "turn", "compaction"]
         await here.hive.put("on we go")
         assert await here.outcomes(2) == ["settled", "settled"]

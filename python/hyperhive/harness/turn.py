@@ -223,7 +223,7 @@ class Turn:
     def _count(self, result: sdk.ResultMessage) -> None:
         add(self.usage, self.session.spent(result))
         self._seen.parts.clear()
-        self.usage.model = self._seen.model or self.usage.model
+        self.usage.model = self._seen.model or _only_model(result) or self.usage.model
         self.usage.context_tokens = self._seen.context or self.usage.context_tokens
         self.usage.context_window = _window(result, self._seen.model) or self.usage.context_window
 
@@ -247,6 +247,12 @@ class Turn:
             halt=self.halted,
             stderr=stderr,
         )
+
+
+def _only_model(result: sdk.ResultMessage) -> str | None:
+    """The one model that was asked; a compaction says it nowhere else."""
+    used = getattr(result, "model_usage", None) or {}
+    return str(next(iter(used))).removesuffix("[1m]") if len(used) == 1 else None
 
 
 def _window(result: sdk.ResultMessage, model: str | None) -> int | None:
