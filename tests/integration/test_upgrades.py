@@ -129,18 +129,22 @@ async def test_a_daemon_that_starts_on_an_upgraded_host_goes_on_where_it_was(pla
 
 async def test_what_waits_for_the_operator_is_compared_with_the_new_system(site: Site) -> None:
     waits = await site.propose("emacs")
+    site.builder.held.add("vim-newer")
     await upgrade(site)
-    await site.hive.watch.operation("alice", "deploy", "done")
-    await site.hive.up("alice", "third")
-    assert (await site.told("upgraded"))["ok"]
+    # First on the new base, while alice still runs on the system before.
     async with asyncio.timeout(DEADLINE):
         while (row := await site.get(waits["id"]))["status"] != "pending" or row["build"]["base"] != "newer":
             await site.hive.settled()
     assert row["build"]["system"] == "/nix/store/emacs-newer"
+    assert site.builder.built.count("emacs-newer") == 1
+    site.builder.may_go_on.set()
+    await site.hive.watch.operation("alice", "deploy", "done")
+    await site.hive.up("alice", "third")
+    assert (await site.told("upgraded"))["ok"]
     async with asyncio.timeout(DEADLINE):
         while site.builder.built.count("emacs-newer") < 2:
             await site.hive.settled()
-    assert row["stale"]
+    assert (await site.get(waits["id"]))["stale"]
 
 
 async def test_what_was_approved_while_it_was_built_anew_is_what_stays(site: Site) -> None:
