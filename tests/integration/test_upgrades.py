@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from approving_bed import Site, StoreBuilder, approving, daemon
@@ -45,6 +45,14 @@ async def upgrade(site: Site, base: str = "newer") -> None:
     """The host is rebuilt with other sources, and the hive takes that in."""
     site.builder.upon = base
     await site.hive.operator.ask("POST", "/api/reconcile")
+
+
+async def built_on_newer(site: Site, number: int) -> dict[str, Any]:
+    """What waits for the operator, once it was built on the base that the host was upgraded to."""
+    async with asyncio.timeout(DEADLINE):
+        while (row := await site.get(number))["status"] != "pending" or row["build"]["base"] != "newer":
+            await site.hive.settled()
+    return row
 
 
 async def test_what_runs_is_built_on_the_new_base_and_put_in_without_a_question(site: Site) -> None:
@@ -132,9 +140,7 @@ async def test_what_waits_for_the_operator_is_compared_with_the_new_system(site:
     site.builder.held.add("vim-newer")
     await upgrade(site)
     # First on the new base, while alice still runs on the system before.
-    async with asyncio.timeout(DEADLINE):
-        while (row := await site.get(waits["id"]))["status"] != "pending" or row["build"]["base"] != "newer":
-            await site.hive.settled()
+    row = await built_on_newer(site, waits["id"])
     assert row["build"]["system"] == "/nix/store/emacs-newer"
     assert site.builder.built.count("emacs-newer") == 1
     site.builder.may_go_on.set()
@@ -151,9 +157,7 @@ async def test_what_was_approved_while_it_was_built_anew_is_what_stays(site: Sit
     waits = await site.propose("emacs")
     site.builder.held.add("vim-newer")
     await upgrade(site)
-    async with asyncio.timeout(DEADLINE):
-        while (row := await site.get(waits["id"]))["status"] != "pending" or row["build"]["base"] != "newer":
-            await site.hive.settled()
+    row = await built_on_newer(site, waits["id"])
     await site.approve(row)
     await site.hive.watch.operation("alice", "deploy", "done")
     await site.hive.up("alice", "third")

@@ -34,8 +34,8 @@ def git(*words):
     who = ("-c", "user.name=m", "-c", "user.email=m", "-c", "safe.directory=*")
     return subprocess.run(["git", *who, *words], check=True, capture_output=True, text=True).stdout.strip()
 
-os.makedirs("/tmp/work", exist_ok=True)
-os.chdir("/tmp/work")
+os.makedirs("/tmp/change", exist_ok=True)
+os.chdir("/tmp/change")
 subprocess.run(["rm", "-rf", "config"], check=True)
 git("clone", "--quiet", "--upload-pack", "git -c safe.directory=* upload-pack", "/applied/alice.git", "config")
 os.chdir("config")
@@ -45,12 +45,12 @@ git("add", "-A")
 git("commit", "--quiet", "-m", "a change")
 commit = git("rev-parse", "HEAD")
 git("update-ref", "refs/hive/proposal", commit)
-git("bundle", "create", "--quiet", "--version=2", "/tmp/work/bundle", "refs/hive/proposal")
+git("bundle", "create", "--quiet", "--version=2", "/tmp/change/bundle", "refs/hive/proposal")
 line = http.client.HTTPConnection("hive")
 line.sock = socket.socket(socket.AF_UNIX)
 line.sock.connect("/run/hive/hive.sock")
 query = urlencode({"agent": "alice", "commit": commit, "description": "a change"})
-with open("/tmp/work/bundle", "rb") as bundle:
+with open("/tmp/change/bundle", "rb") as bundle:
     line.request("POST", f"/v1/config-proposals?{query}", bundle.read())
 print(line.getresponse().read().decode())
 """

@@ -147,19 +147,7 @@ async def _serve(  # noqa: PLR0913 - what `run` was given
         runtime = runtime or await _select(settings)
         listeners = await stack.enter_async_context(Listeners())
         group = await stack.enter_async_context(asyncio.TaskGroup())
-        hive = Hive(
-            settings=settings,
-            layout=layout,
-            store=store,
-            runtime=runtime,
-            listeners=listeners,
-            clock=utc_now,
-            name=socket.gethostname().split(".")[0] or "hive",
-            token=operator_token(layout.state, settings.dashboard.operator_token_file),
-            page_key=page_key(layout.state),
-            warnings=list(runtime.warnings),
-            limits=limits,
-        )
+        hive = _hive(settings, layout, store, runtime, listeners, limits)
         await asyncio.to_thread(hive.repos.sweep)
         app = _complete(hive, group)
         background = [
@@ -185,6 +173,30 @@ async def _serve(  # noqa: PLR0913 - what `run` was given
                 task.cancel()
             # Shielded: a second Ctrl-C must not leave processes behind.
             await asyncio.shield(_close(hive))
+
+
+def _hive(  # noqa: PLR0913, PLR0917 - each opened by another
+    settings: HiveSettings,
+    layout: Layout,
+    store: Store,
+    runtime: Runtime,
+    listeners: Listeners,
+    limits: Limits | None,
+) -> Hive:
+    """The hive, with its tokens; made at its first start."""
+    return Hive(
+        settings=settings,
+        layout=layout,
+        store=store,
+        runtime=runtime,
+        listeners=listeners,
+        clock=utc_now,
+        name=socket.gethostname().split(".")[0] or "hive",
+        token=operator_token(layout.state, settings.dashboard.operator_token_file),
+        page_key=page_key(layout.state),
+        warnings=list(runtime.warnings),
+        limits=limits,
+    )
 
 
 def _complete(hive: Hive, group: asyncio.TaskGroup) -> App:
