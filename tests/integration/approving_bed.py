@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
+from deployment_bed import HURRY
 from hive_bed import over
 from lifecycle_bed import DEADLINE, Change, Harness, Life, life
 from repo_bed import Proposed
@@ -79,11 +80,19 @@ class StoreBuilder(NoBuilder):
         return self.upon
 
 
+@dataclass
 class Site:
     """A daemon with a manager who proposes, and an operator."""
 
-    def __init__(self, hive: Life, manager: Harness, builder: StoreBuilder, repository: Proposed) -> None:
-        self.hive, self.manager, self.builder, self.repository = hive, manager, builder, repository
+    hive: Life
+    manager: Harness
+    builder: StoreBuilder
+    repository: Proposed
+    deployment: Deployment
+
+    def hurry(self) -> None:
+        """From now on a harness has to connect soon."""
+        self.deployment._patience = HURRY
 
     async def propose(self, content: str) -> dict[str, Any]:
         """Commit a configuration and ask for it; once it is built, its approval."""
@@ -141,9 +150,14 @@ class Site:
 
 
 @contextlib.asynccontextmanager
-async def daemon(place: Path, builder: StoreBuilder) -> AsyncIterator[Life]:
+async def daemon(place: Path, builder: StoreBuilder) -> AsyncIterator[tuple[Life, Deployment]]:
     """The daemon until the end of the block; alice has a repository then."""
     provided, real = asyncio.Event(), Repos.provide
+    made: list[Deployment] = []
+
+    def deployment(hive: Any, group: asyncio.TaskGroup) -> Deployment:  # noqa: ANN401 - the daemon's own
+        made.append(Deployment(hive, group, patience=DEADLINE))
+        return made[0]
 
     async def provide(repos: Repos, agent: str, *arguments: Any) -> None:  # noqa: ANN401 - passed on
         await real(repos, agent, *arguments)
@@ -154,19 +168,19 @@ async def daemon(place: Path, builder: StoreBuilder) -> AsyncIterator[Life]:
         name = "hyperhive.hive.daemon"
         stack.enter_context(mock.patch.object(Repos, "provide", provide))
         stack.enter_context(mock.patch(f"{name}.select_builder", return_value=builder))
-        stack.enter_context(mock.patch(f"{name}.Deployment", functools.partial(Deployment, patience=0.5)))
+        stack.enter_context(mock.patch(f"{name}.Deployment", deployment))
         systems = {"default": str(_OLD)}
         async with life(place, {"alice": {}}, manager={"enable": True}, systems=systems) as hive:
             async with asyncio.timeout(DEADLINE):
                 await provided.wait()
-            yield hive
+            yield hive, made[0]
 
 
 @contextlib.asynccontextmanager
 async def approving(place: Path, builder: StoreBuilder | None = None) -> AsyncIterator[Site]:
     """The same with a manager who proposes, until the end of the block."""
     made = builder or StoreBuilder()
-    async with daemon(place, made) as hive:
+    async with daemon(place, made) as (hive, deployment):
         repository = Proposed(place / "proposed", place / "state" / "applied" / "alice.git")
         await hive.up("alice")
-        yield Site(hive, await hive.up("manager"), made, repository)
+        yield Site(hive, await hive.up("manager"), made, repository, deployment)

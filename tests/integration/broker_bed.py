@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from hyperhive.hive.mailbox import Happened
 
 #: Seconds after which something that should come is given up.
-DEADLINE = 30.0
+DEADLINE = 60.0
 AGENTS: dict[str, dict[str, Any]] = {"alice": {}, "bob": {}, "carol": {}, "dave": {"allowedRecipients": ["alice"]}}
 
 

@@ -8,6 +8,7 @@ from unittest import mock
 
 import pytest
 from hive_bed import short_place
+from in_flight import counting
 from lent_apps import lent_apps
 
 from hyperhive.harness import launch
@@ -44,6 +45,20 @@ def applications_are_built_once() -> Iterator[None]:
 def operations_are_waited_for() -> Iterator[None]:
     """Until they end, however slow the machine is; a test of those that go on says how long."""
     with mock.patch("hyperhive.hive.operations.PATIENCE", 60):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nobody_falls_silent() -> Iterator[None]:
+    """The harnesses of tests poll when a test says so, however long that takes; a test of silence says how long."""
+    with mock.patch.multiple("hyperhive.hive.signs", _FIRST=600, _NEXT=600):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def what_is_in_flight_is_known() -> Iterator[None]:
+    """So that a test can wait until there is nothing."""
+    with counting():
         yield
 
 

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from hyperhive.testing.fake_runtime import FakeRuntime
 
 
+#: Seconds that a harness gets where none comes.
+HURRY = 0.05
+
+
 @dataclass
 class Books:
     """What was tagged, decided and kept, in the order in which it was."""
@@ -79,6 +83,10 @@ class Site:
     deployment: Deployment
     books: Books
     builder: KeptBuilder
+
+    def hurry(self) -> None:
+        """From now on a harness has to connect soon."""
+        self.deployment._patience = HURRY
 
     async def ended(self) -> tuple[Any, ...]:
         """What the next deployment that ends ends in."""

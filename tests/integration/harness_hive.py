@@ -11,6 +11,8 @@ import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
+from broker_bed import DEADLINE
+
 from hyperhive import wire
 from hyperhive.clock import utc_now
 from hyperhive.errors import HiveError
@@ -70,7 +72,7 @@ class StandInHive:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def until(self, holds: Callable[[], object], seconds: float = 15) -> None:
+    async def until(self, holds: Callable[[], object], seconds: float = DEADLINE) -> None:
         """Wait until `holds()` is true."""
         async with asyncio.timeout(seconds), self._changed:
             await self._changed.wait_for(holds)

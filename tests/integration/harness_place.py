@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from broker_bed import DEADLINE
 from harness_hive import StandInHive
 
 from hyperhive import wire
@@ -61,11 +62,11 @@ class Place:
         """Stop it and wait for its end."""
         for control, task in self.running:
             control.stop(grace)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(DEADLINE):
                 await task
         self.running.clear()
 
-    async def outcomes(self, count: int, seconds: float = 15) -> list[str]:
+    async def outcomes(self, count: int, seconds: float = DEADLINE) -> list[str]:
         """The first `count` outcomes."""
         await self.hive.until(lambda: len(self.hive.outcomes) >= count, seconds)
         return [request.outcome for request in self.hive.outcomes]
@@ -73,6 +74,29 @@ class Place:
     def set(self, **changes: object) -> None:
         """Change what the hive says of the agent."""
         self.hive.me = self.hive.me.model_copy(update=changes)
+
+
+@asynccontextmanager
+async def held(root: Path) -> AsyncIterator[Held]:
+    """A step that a turn stands at until the test says that it goes on."""
+    os.mkfifo(root / "held")
+    pipe = os.open(root / "held", os.O_RDWR)
+    try:
+        yield Held({"tool": "Bash", "input": {"command": f"head -n 1 {root}/held"}}, pipe)
+    finally:
+        os.close(pipe)
+
+
+@dataclass(frozen=True)
+class Held:
+    """What the model plays there, and where the word is given."""
+
+    step: dict[str, Any]
+    pipe: int
+
+    def goes_on(self) -> None:
+        """Let it end."""
+        os.write(self.pipe, b"go on\n")
 
 
 @asynccontextmanager

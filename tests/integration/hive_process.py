@@ -6,6 +6,7 @@ The tests are the agents. So what is tested is the daemon, with its own process 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -112,8 +113,7 @@ def fork_server(control: socket.socket) -> None:
             for key, _events in selector.select():
                 if key.fileobj is not control:
                     pid, out = children.pop(key.fd)
-                    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-                    os.write(out, f"{json.dumps({'exit': code})}\n".encode())
+                    _tell(out, exit=os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
                     selector.unregister(key.fd)
                     os.close(out)
                     os.close(key.fd)
@@ -124,11 +124,16 @@ def fork_server(control: socket.socket) -> None:
                 pid = os.fork()
                 if not pid:
                     _child(config.decode(), out, log)
-                os.write(out, f"{json.dumps({'pid': pid})}\n".encode())
+                _tell(out, pid=pid)
                 os.close(log)
                 watch = os.pidfd_open(pid)
                 children[watch] = (pid, out)
                 selector.register(watch, selectors.EVENT_READ)
+
+
+def _tell(out: int, **what: int) -> None:
+    with contextlib.suppress(BrokenPipeError):  # a test that failed does not listen any more
+        os.write(out, f"{json.dumps(what)}\n".encode())
 
 
 def _child(config: str, out: int, log: int) -> NoReturn:

@@ -13,10 +13,12 @@ import os
 import signal
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
+from unittest import mock
 
 from bare_http import GoneError, RawClient
-from broker_bed import lay_out, refused
+from broker_bed import DEADLINE, FakeClock, lay_out, refused
 from hive_bed import settings_json
+from in_flight import in_flight
 
 from hyperhive.config_file import parse_settings
 from hyperhive.errors import HiveError
@@ -25,20 +27,39 @@ from hyperhive.runtime.base import Owner
 from hyperhive.testing.fake_runtime import FakeRuntime
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from pathlib import Path
 
     from hyperhive.hive.limits import Limits
 
 Change = dict[str, Any]
 
-#: Seconds that anything may take which the stream will tell.
-DEADLINE = 10.0
-
 
 def fake_runtime(**more: Any) -> FakeRuntime:  # noqa: ANN401 - passed on
     """A runtime whose agents have our own uid: the test connects as any of them."""
     return FakeRuntime(Owner(os.geteuid(), os.getegid(), os.geteuid()), **more)
+
+
+async def quiet(ask: Callable[[], Awaitable[object]], steps: int = 8) -> None:
+    """Ask the daemon of this process for anything until it is done with all that it was about to do at once.
+
+    It is one loop, so what came to it before is under way once it has answered a few times; what it waits for from its
+    disk is done, and what follows from that.
+    """
+    async with asyncio.timeout(DEADLINE):
+        while True:
+            for _ in range(steps):
+                await ask()
+            if not (waited := in_flight()):
+                return
+            await asyncio.wait(waited)
+
+
+@contextlib.contextmanager
+def moved_time(clock: FakeClock) -> Iterator[None]:
+    """For daemons that begin in the block, time passes when the clock is told to; they look at it all the time."""
+    with mock.patch("hyperhive.hive.daemon.utc_now", clock), mock.patch("hyperhive.hive.deadlines._LOOK", 0.02):
+        yield
 
 
 class Watch:
@@ -148,13 +169,12 @@ class Harness:
         return found
 
     async def park(self, path: str = "/v1/recv", **body: Any) -> asyncio.Task[Any]:  # noqa: ANN401 - JSON
-        """A request that waits, and does when this returns: the daemon is one loop, and has answered others since."""
+        """A request that waits, and does when this returns."""
         if path == "/v1/recv":
             body |= {"instance": self.instance}
         task = asyncio.create_task(self.ask(path, {"waitSeconds": 60, **body}))
         self.parked.append(task)
-        for _ in range(8):
-            await self.ask("/v1/self")
+        await quiet(lambda: self.ask("/v1/self"))
         return task
 
     async def outcome(self, *ids: int, kind: str = "settled") -> None:
@@ -202,9 +222,8 @@ class Life:
                 await asyncio.sleep(0)  # one step of the loop that starts
 
     async def settled(self, steps: int = 8) -> None:
-        """Everything that the daemon was about to do at once is done: it is one loop, and has answered since."""
-        for _ in range(steps):
-            await self.operator.ask("GET", "/healthz")
+        """Everything that the daemon was about to do at once is done."""
+        await quiet(lambda: self.operator.ask("GET", "/healthz"), steps)
 
     async def row(self, name: str) -> Change:
         found: Change = await self.operator.ask("GET", f"/api/agents/{name}")
@@ -297,8 +316,8 @@ async def nothing_left(*expected: str) -> AsyncIterator[None]:
         yield
         async with asyncio.timeout(DEADLINE):
             while left := asyncio.all_tasks() - before - {asyncio.current_task()}:
-                # Nothing is waited for that does not end by itself within some steps.
-                done, _ = await asyncio.wait(left, timeout=1)
+                # Nothing is waited for that does not end by itself, as soon as the machine lets it.
+                done, _ = await asyncio.wait(left, timeout=DEADLINE / 2)
                 assert done, left
     finally:
         os.umask(umask)

@@ -5,31 +5,38 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from lifecycle_bed import Harness, Life, life
+from broker_bed import FakeClock
+from lifecycle_bed import DEADLINE, Harness, Life, life, moved_time
 
-from hyperhive.hive import accounts
+from hyperhive.hive.accounts import APART, PATIENCE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 AGENTS: dict[str, Any] = {name: {} for name in ("alice", "bob", "carol", "other")}
-#: Long enough for what a test does meanwhile, short enough to wait for.
-SOON = 1.0
+CLOCK = FakeClock()
+#: Seconds until a limit is over.
+HOUR = 3600.0
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accounts, "APART", timedelta(seconds=0.2))
-    monkeypatch.setattr(accounts, "PATIENCE", timedelta(seconds=1))
+def _time() -> Iterator[None]:
+    with moved_time(CLOCK):
+        yield
+
+
+def _pass(much: timedelta) -> None:
+    CLOCK.advance(much.total_seconds())
 
 
 def _in(seconds: float) -> str:
     """An instant, as precise as the hive tells it."""
-    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat(timespec="milliseconds")
+    return (CLOCK() + timedelta(seconds=seconds)).isoformat(timespec="milliseconds")
 
 
 async def _up(hive: Life, *names: str, account: str | None = "shared") -> list[Harness]:
@@ -49,7 +56,7 @@ async def _limited(harness: Harness, seconds: float, scope: str = "account", **m
 
 async def _well(harness: Harness, began: str) -> None:
     """Its turn that began then ended well."""
-    ms = (datetime.now(UTC) - datetime.fromisoformat(began)).total_seconds() * 1000
+    ms = (CLOCK() - datetime.fromisoformat(began)).total_seconds() * 1000
     await harness.report("idle", until=None, limitScope=None, problem=None, lastTurn={
         "endedAt": _in(0), "ok": True, "durationMs": int(ms)})  # fmt: skip
 
@@ -82,7 +89,7 @@ async def test_one_limit_parks_all_with_the_account_and_nobody_else(place: Path)
     async with life(place, AGENTS) as hive:
         alice, bob, carol = await _up(hive, "alice", "bob", "carol")
         (other,) = await _up(hive, "other", account="another")
-        until = await _limited(alice, 3600)
+        until = await _limited(alice, HOUR)
         for name in ("bob", "carol"):
             row = await hive.row(name)
             assert row["state"] == "rate_limited"
@@ -100,14 +107,14 @@ async def test_one_limit_parks_all_with_the_account_and_nobody_else(place: Path)
 async def test_what_is_no_limit_of_the_account_parks_nobody_else(place: Path, scope: str | None) -> None:
     async with life(place, AGENTS) as hive:
         alice, _bob = await _up(hive, "alice", "bob")
-        await _limited(alice, 3600, scope)  # type: ignore[arg-type]
+        await _limited(alice, HOUR, scope)  # type: ignore[arg-type]
         assert (await _shown(hive, "bob"))[0] == "idle"
 
 
 async def test_agents_without_a_login_are_no_group(place: Path) -> None:
     async with life(place, AGENTS) as hive:
         alice, _bob = await _up(hive, "alice", "bob", account=None)
-        await _limited(alice, 3600)
+        await _limited(alice, HOUR)
         assert (await _shown(hive, "bob"))[0] == "idle"
 
 
@@ -116,9 +123,9 @@ async def test_a_turn_goes_on_and_its_agent_rests_after_it(place: Path) -> None:
         alice, bob = await _up(hive, "alice", "bob")
         number = await hive.send("bob")
         await bob.recv()
-        began = _in(-1)  # times have milliseconds, and all of this may happen within one
+        began = _in(-1)
         await bob.report("thinking")
-        await _limited(alice, 3600)
+        await _limited(alice, HOUR)
         assert (await _shown(hive, "bob"))[0] == "thinking"
         await bob.outcome(number)
         await _well(bob, began)
@@ -129,10 +136,10 @@ async def test_a_turn_goes_on_and_its_agent_rests_after_it(place: Path) -> None:
 async def test_one_goes_first_after_the_reset_and_the_others_follow_when_it_is_answered(place: Path) -> None:
     async with life(place, AGENTS) as hive:
         alice, bob, carol = await _up(hive, "alice", "bob", "carol")
-        await _limited(alice, SOON)
+        await _limited(alice, HOUR)
         ids = {name: await hive.send(name) for name in ("alice", "bob", "carol")}
         parked = await _parked(alice, bob, carol)
-        hive.watch.skip()
+        CLOCK.advance(HOUR)
         await _handed_out(hive, "alice")
         assert await _done(parked) <= {"alice"}
         state, problem = await _shown(hive, "bob")
@@ -141,21 +148,22 @@ async def test_one_goes_first_after_the_reset_and_the_others_follow_when_it_is_a
         await alice.report("thinking", until=None, limitScope=None, problem=None)
         event = {"n": 1, "at": _in(0), "kind": "tool_call", "turn": 1, "data": {}}
         await alice.ask("/v1/events", {"instance": "first", "events": [event]})
-        await _handed_out(hive, "bob", "carol")
+        await _handed_out(hive, "bob")
+        _pass(APART)
+        await _handed_out(hive, "carol")
         for name in ("bob", "carol"):
             assert (await hive.row(name))["state"] == "idle"
         assert ids["bob"] in [d["id"] for d in (await parked["bob"])["deliveries"]]
         assert (await hive.row("bob"))["problem"] is None
 
 
-async def test_the_words_of_an_error_are_no_answer(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accounts, "PATIENCE", timedelta(seconds=60))
+async def test_the_words_of_an_error_are_no_answer(place: Path) -> None:
     async with life(place, AGENTS) as hive:
         alice, _bob = await _up(hive, "alice", "bob")
-        await _limited(alice, SOON)
+        await _limited(alice, HOUR)
         await hive.send("alice")
         await alice.park()
-        hive.watch.skip()
+        CLOCK.advance(HOUR)
         await _handed_out(hive, "alice")
         event = {"n": 1, "at": _in(0), "kind": "text", "turn": 1, "data": {"text": "API Error: 429"}}
         await alice.ask("/v1/events", {"instance": "first", "events": [event]})
@@ -165,14 +173,14 @@ async def test_the_words_of_an_error_are_no_answer(place: Path, monkeypatch: pyt
 async def test_whoever_goes_first_and_is_refused_parks_all_of_them_again(place: Path) -> None:
     async with life(place, AGENTS) as hive:
         alice, bob = await _up(hive, "alice", "bob")
-        await _limited(alice, SOON)
+        await _limited(alice, HOUR)
         for name in ("alice", "bob"):
             await hive.send(name)
         parked = await _parked(alice, bob)
-        hive.watch.skip()
+        CLOCK.advance(HOUR)
         await _handed_out(hive, "alice")
         await alice.report("thinking")
-        until = await _limited(alice, 3600)
+        until = await _limited(alice, HOUR)
         row = await hive.row("bob")
         assert datetime.fromisoformat(row["until"]) == datetime.fromisoformat(until)
         assert await _done(parked) <= {"alice"}
@@ -184,19 +192,20 @@ async def test_whoever_goes_first_and_is_refused_parks_all_of_them_again(place: 
 async def test_one_of_those_that_follow_parks_them_again(place: Path) -> None:
     async with life(place, AGENTS) as hive:
         alice, bob, carol = await _up(hive, "alice", "bob", "carol")
-        await _limited(alice, SOON)
+        await _limited(alice, HOUR)
         for name in ("alice", "bob", "carol"):
             await hive.send(name)
         parked = await _parked(alice, bob, carol)
-        hive.watch.skip()
+        CLOCK.advance(HOUR)
         await _handed_out(hive, "alice")
         began = _in(0)
         await alice.report("thinking")
         await alice.outcome(1)
         await _well(alice, began)
         await _handed_out(hive, "bob")
+        CLOCK.advance(APART.total_seconds() / 2)
         await bob.report("thinking")
-        await _limited(bob, 3600)
+        await _limited(bob, HOUR)
         assert (await _shown(hive, "alice"))[0] == "rate_limited"
         assert "shares with bob" in ((await _shown(hive, "alice"))[1] or "")
         assert "carol" not in await _done(parked)
@@ -205,30 +214,32 @@ async def test_one_of_those_that_follow_parks_them_again(place: Path) -> None:
 async def test_if_whoever_ran_into_it_is_gone_another_one_goes_first(place: Path) -> None:
     async with life(place, AGENTS) as hive:
         alice, bob, carol = await _up(hive, "alice", "bob", "carol")
-        await _limited(alice, SOON)
+        await _limited(alice, HOUR)
         for name in ("bob", "carol"):
             await hive.send(name)
         await hive.do("alice", "destroy")
         parked = await _parked(bob, carol)
-        hive.watch.skip()
+        CLOCK.advance(HOUR)
         await _handed_out(hive, "bob")
         assert "carol" not in await _done(parked)
         # It says nothing for as long as it thinks, so the others go after a while.
+        _pass(PATIENCE)
         await _handed_out(hive, "carol")
 
 
 async def test_where_nobody_has_anything_to_do_the_reset_is_the_end(place: Path) -> None:
     async with life(place, AGENTS) as hive:
         alice, _bob = await _up(hive, "alice", "bob")
-        await _limited(alice, SOON)
+        await _limited(alice, HOUR)
         await hive.watch.agent("bob", state="rate_limited")
+        CLOCK.advance(HOUR)
         await hive.watch.agent("bob", state="idle", problem=None)
 
 
 async def test_another_login_ends_it_for_its_agent_alone(place: Path) -> None:
     async with life(place, AGENTS) as hive:
         alice, bob, _carol = await _up(hive, "alice", "bob", "carol")
-        await _limited(alice, 3600)
+        await _limited(alice, HOUR)
         await bob.report("idle", account="its-own")
         assert (await _shown(hive, "bob"))[0] == "idle"
         assert (await _shown(hive, "carol"))[0] == "rate_limited"
@@ -239,7 +250,7 @@ async def test_another_login_ends_it_for_its_agent_alone(place: Path) -> None:
 async def test_one_that_comes_up_with_the_account_rests_too(place: Path) -> None:
     async with life(place, AGENTS) as hive:
         (alice,) = await _up(hive, "alice")
-        await _limited(alice, 3600)
+        await _limited(alice, HOUR)
         (_bob,) = await _up(hive, "bob")
         assert (await _shown(hive, "bob"))[0] == "rate_limited"
 
@@ -249,7 +260,7 @@ async def test_whoever_ends_its_rest_before_the_time_tries_first(place: Path) ->
     async with life(place, AGENTS) as hive:
         alice, bob = await _up(hive, "alice", "bob")
         await alice.report("idle", instance="first", n=1)
-        await _limited(alice, 3600, instance="first", n=2)
+        await _limited(alice, HOUR, instance="first", n=2)
         number = await hive.send("alice")
         await hive.send("bob")
         await alice.report("idle", until=None, limitScope=None, problem=None, instance="first", n=3)
@@ -259,14 +270,14 @@ async def test_whoever_ends_its_rest_before_the_time_tries_first(place: Path) ->
         await alice.outcome(number)
         await _well(alice, began)
         parked = await _parked(bob)
-        assert (await asyncio.wait_for(parked["bob"], 10))["deliveries"]
+        assert (await asyncio.wait_for(parked["bob"], DEADLINE))["deliveries"]
 
 
 async def test_a_harness_that_only_starts_again_tries_nothing(place: Path) -> None:
     async with life(place, AGENTS) as hive:
         alice, _bob = await _up(hive, "alice", "bob")
         await alice.report("idle", instance="first", n=1)
-        await _limited(alice, 3600, instance="first", n=2)
+        await _limited(alice, HOUR, instance="first", n=2)
         await hive.do("alice", "restart")
         await hive.running("alice")
         again = hive.harness("alice", "second")
@@ -280,7 +291,7 @@ async def test_a_harness_that_only_starts_again_tries_nothing(place: Path) -> No
 async def test_the_operator_can_have_one_try_before_the_reset(place: Path, action: str) -> None:
     async with life(place, AGENTS) as hive:
         alice, bob, carol = await _up(hive, "alice", "bob", "carol")
-        await _limited(alice, 3600)
+        await _limited(alice, HOUR)
         number = await hive.send("bob")
         await hive.send("carol")
         await hive.do("bob", action)
@@ -288,7 +299,8 @@ async def test_the_operator_can_have_one_try_before_the_reset(place: Path, actio
         assert [d["id"] for d in await bob.recv()] == [number]
         assert await carol.recv() == []
         assert "bob tries first" in ((await _shown(hive, "carol"))[1] or "")
-        # It was not answered in time, so all of them rest again.
+        # It is not answered in time, so all of them rest again.
+        _pass(PATIENCE)
         row = await hive.watch.agent("bob", state="rate_limited")
         assert row["until"] > _in(1800)
 
@@ -304,7 +316,7 @@ async def test_a_limit_outlives_the_hive_and_nobody_asks_before_it_is_over(place
     async with life(place, AGENTS) as hive:
         alice, _bob, _other = await _up(hive, "alice", "bob", "carol")
         await _up(hive, "other", account="another")
-        until = await _limited(alice, 3600)
+        until = await _limited(alice, HOUR)
         await hive.send("bob")
     async with life(place, AGENTS) as hive:
         # Whose account it is, is known before its harness has said a word: its first recv may come before that.
@@ -332,7 +344,7 @@ async def test_a_limit_outlives_the_hive_and_nobody_asks_before_it_is_over(place
 async def test_a_limit_that_passed_while_the_hive_was_down_is_forgotten(place: Path) -> None:
     async with life(place, AGENTS) as hive:
         alice, _bob = await _up(hive, "alice", "bob")
-        await _limited(alice, 3600)
+        await _limited(alice, HOUR)
     with contextlib.closing(sqlite3.connect(place / "state" / "hive.sqlite")) as connection:
         connection.execute("UPDATE account_limits SET until = '2026-01-01 00:00:00'")
         connection.commit()
@@ -351,17 +363,19 @@ def _limits(place: Path) -> list[tuple[str, str]]:
 async def test_a_limit_that_is_over_is_not_kept(place: Path, end: str) -> None:
     async with life(place, AGENTS) as hive:
         alice, bob = await _up(hive, "alice", "bob")
-        await _limited(alice, SOON)
+        await _limited(alice, HOUR)
         await hive.watch.agent("bob", state="rate_limited")
         if end == "an answer":
             number = await hive.send("alice")
             await alice.park()
-            hive.watch.skip()
+            CLOCK.advance(HOUR)
             await _handed_out(hive, "alice")
             began = _in(0)
             await alice.report("thinking")
             await alice.outcome(number)
             await _well(alice, began)
+        else:
+            CLOCK.advance(HOUR)
         await hive.watch.agent("bob", state="idle", problem=None)
         await bob.report("idle")
     assert _limits(place) == []
@@ -370,7 +384,7 @@ async def test_a_limit_that_is_over_is_not_kept(place: Path, end: str) -> None:
 async def test_a_login_that_changed_while_the_hive_was_down_counts_from_its_first_report(place: Path) -> None:
     async with life(place, AGENTS) as hive:
         alice, _bob = await _up(hive, "alice", "bob")
-        await _limited(alice, 3600)
+        await _limited(alice, HOUR)
         await hive.send("bob")
     assert _limits(place) == [("shared", "alice")]
     async with life(place, AGENTS) as hive:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
+from broker_bed import DEADLINE
 from hive_bed import RunningHive, hive_process, running_hive, short_place
 
 from hyperhive.client import HiveClient
@@ -20,7 +21,6 @@ from hyperhive.shapes import ApprovalRow
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-_SECONDS = 20
 _AGENTS: dict[str, Any] = {"alice": {}, "bob": {}}
 
 
@@ -40,7 +40,7 @@ async def operator(hive: RunningHive) -> AsyncIterator[HiveClient]:
 async def ended(client: HiveClient, number: int, since: Any) -> list[ApprovalRow]:  # noqa: ANN401 - a snapshot
     """What the stream said of an approval, to its end."""
     rows = []
-    async with asyncio.timeout(_SECONDS), contextlib.aclosing(client.follow(since.seq, since.epoch)) as changes:
+    async with asyncio.timeout(DEADLINE), contextlib.aclosing(client.follow(since.seq, since.epoch)) as changes:
         async for change in changes:
             if change.type == "approval" and change.data["id"] == number:
                 rows.append(ApprovalRow.model_validate(change.data))

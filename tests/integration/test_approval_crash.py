@@ -48,18 +48,23 @@ class Work:
     async def propose(self, client: httpx.AsyncClient) -> None:
         """Propose one commit after the other; one that was not answered is proposed again."""
         while True:
-            if self._key is None:
-                self.commits += 1
-                commit = self.repository.commit({"agent.nix": f"{{ }} # {self.commits}\n"})
-                self._key = commit, self.repository.bundle(commit).read_bytes(), f"k{self.commits}"
-            commit, bundle, key = self._key
-            query = {"agent": "alice", "commit": commit, "idempotencyKey": key}
-            answer = await client.post("/v1/config-proposals", params=query, content=bundle)
-            if answer.status_code == 201:
-                self._key = None
-            else:
-                assert answer.json()["error"]["code"] in {"too_many_approvals", "shutting_down"}, answer.text
+            if not await self.propose_one(client):
                 await asyncio.sleep(0.01)  # whoever is told that there are too many waits
+
+    async def propose_one(self, client: httpx.AsyncClient) -> bool:
+        """Whether the next commit, or the one that was not answered, was taken."""
+        if self._key is None:
+            self.commits += 1
+            commit = self.repository.commit({"agent.nix": f"{{ }} # {self.commits}\n"})
+            self._key = commit, self.repository.bundle(commit).read_bytes(), f"k{self.commits}"
+        commit, bundle, key = self._key
+        query = {"agent": "alice", "commit": commit, "idempotencyKey": key}
+        answer = await client.post("/v1/config-proposals", params=query, content=bundle)
+        if answer.status_code == 201:
+            self._key = None
+            return True
+        assert answer.json()["error"]["code"] in {"too_many_approvals", "shutting_down"}, answer.text
+        return False
 
     async def decide(self, client: httpx.AsyncClient) -> None:
         """Decide about whatever waits."""
@@ -108,7 +113,8 @@ async def _rounds(place: Path, hive: HiveProcess) -> None:
                     await task
     assert work is not None
     await hive.start(_AGENTS, manager={"enable": True})
-    async with over(hive.host_socket) as operator:
+    async with over(hive.agent_socket("manager")) as manager, over(hive.host_socket) as operator:
+        await work.propose_one(manager)
         await _settle(work, operator)
     await _holds(work, place)
 

@@ -10,7 +10,7 @@ import stat
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from broker_bed import lay_out
+from broker_bed import DEADLINE, lay_out
 from hive_bed import RunningHive, running_hive
 
 from hyperhive.hive.repos import Repos
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 async def _until(hive: RunningHive, wanted: str) -> list[str]:
     """The warnings, as soon as one of them has `wanted` in it."""
     operator = await hive.operator()
-    async with asyncio.timeout(30), operator.stream("GET", "/api/stream", params={"since": 0}) as answer:
+    async with asyncio.timeout(DEADLINE), operator.stream("GET", "/api/stream", params={"since": 0}) as answer:
         state: dict[str, Any] = (await operator.get("/api/state")).json()
         if any(wanted in warning for warning in state["warnings"]):
             return list(state["warnings"])
@@ -57,7 +57,7 @@ async def test_every_agent_gets_a_repository_and_the_manager_a_directory_for_it(
 ) -> None:
     async with running_hive(place, agents={"alice": {}, "bob": {}}):
         state = place / "state"
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(DEADLINE):
             names = [await provided.get(), await provided.get()]
         assert {"alice", "bob"} >= set(names) - {MANAGER}
         for name in names:

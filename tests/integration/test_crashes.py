@@ -14,6 +14,7 @@ from lifecycle_bed import DEADLINE, Change, Life, fake_runtime, life, refusal
 from hyperhive.clock import utc_now
 from hyperhive.errors import HiveError
 from hyperhive.hive.crashes import Crashes
+from hyperhive.hive.lifecycle import STOP_GRACE
 from hyperhive.hive.operations import Operations
 from hyperhive.store import messages
 from hyperhive.store.store import Store
@@ -180,7 +181,7 @@ async def test_who_cannot_start_or_ends_at_once_makes_room(place: Path, monkeypa
         await hive.do("carol", "stop")
         await hive.settled()
         assert [plan.name for plan in runtime.started] == ["bob", "carol", "dave"]
-        await asyncio.wait_for(hive.do("dave", "restart"), 5)
+        await asyncio.wait_for(hive.do("dave", "restart"), DEADLINE)
         assert runtime.running() == {"dave"}
 
 
@@ -206,7 +207,7 @@ async def test_a_lost_poll_is_looked_into_and_many_are_one_look(place: Path, mon
         gate = hive.runtime.block_looks()
         for harness in harnesses[:10]:
             await harness.close()
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(DEADLINE):
             await gate.reached.wait()
         assert hive.runtime.looks == 1
         for harness in harnesses[10:]:
@@ -330,7 +331,7 @@ async def test_an_end_while_a_stop_waits_for_the_turn_waits_for_nothing(place: P
         stop.cancel()
         with contextlib.suppress(asyncio.CancelledError, GoneError):
             await stop
-    assert asyncio.get_running_loop().time() - ending < 5
+    assert asyncio.get_running_loop().time() - ending < STOP_GRACE / 2
     async with life(place, _TWO) as hive:
         await hive.running("bob")
         assert (await hive.row("alice"))["wanted"] == "stopped"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from deployment_bed import Site, site
+from deployment_bed import HURRY, Site, site
 from lifecycle_bed import fake_runtime
 
 from hyperhive.errors import HiveError
@@ -24,7 +24,7 @@ _SYSTEMS: dict[str, Any] = {"systems": {"default": str(_OLD)}}
 
 @pytest.fixture
 async def here(place: Path) -> AsyncIterator[Site]:
-    async with site(place, {"alice": {}}, patience=0.5, expected=("start",), **_SYSTEMS) as made:
+    async with site(place, {"alice": {}}, expected=("start",), **_SYSTEMS) as made:
         yield made
 
 
@@ -65,10 +65,11 @@ async def test_the_turn_may_end_before_its_agent_is_switched(here: Site) -> None
 
 
 async def test_a_harness_that_does_not_connect_is_given_the_system_before(here: Site) -> None:
+    here.hurry()
     await here.life.up("alice")
     await here.deployment.carry_out(order(1))
     assert (await here.ended())[:2] == ("failed", 1)
-    assert "has not connected within 0.5 s" in here.books.ends()[0][2]
+    assert f"has not connected within {HURRY} s" in here.books.ends()[0][2]
     assert [kind for kind, _, _ in here.books.tags("alice")] == ["approved", "failed"]
     assert "has not connected" in here.books.tags("alice")[1][2]
     assert (here.system("alice"), here.books.main) == (_OLD, {})
@@ -78,12 +79,13 @@ async def test_a_harness_that_does_not_connect_is_given_the_system_before(here: 
 
 
 async def test_what_nobody_approved_and_failed_waits_for_the_operator(here: Site) -> None:
+    here.hurry()
     await here.life.up("alice")
     await here.deployment.carry_out(replace(order(1), approval_id=None))
     change = await here.life.watch.until(lambda c: c["type"] == "waiting" and "deploy_failed" in str(c["data"]))
     (item,) = [one for one in change["data"]["waiting"] if one["kind"] == "deploy_failed"]
     assert (item["id"], item["agent"], item["ref"]) == ("deploy_failed-d1", "alice", "alice")
-    assert "has not connected within 0.5 s" in item["title"]
+    assert f"has not connected within {HURRY} s" in item["title"]
     assert here.books.said == []
 
 
@@ -101,6 +103,7 @@ async def test_back_is_to_what_ran_before_not_to_what_is_declared(here: Site) ->
     await here.life.watch.operation("alice", "deploy", "done")
     await here.life.up("alice", "second")
     assert (await here.ended())[0] == "deployed"
+    here.hurry()
     await here.deployment.carry_out(order(2, _NEWER))
     assert (await here.ended())[0] == "failed"
     assert (here.system("alice"), here.books.main) == (_NEW, {"alice": f"{1:040x}"})

@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from broker_bed import DEADLINE
 
 from hyperhive.errors import HiveError
 from hyperhive.hive.git import environment, git
@@ -30,7 +31,7 @@ def _write(path: Path, script: str) -> None:
 
 async def test_more_than_was_asked_for_is_cut_and_ends_the_program(program: Path, tmp_path: Path) -> None:
     _write(program, "yes")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(DEADLINE):
         answer = await git(tmp_path, "log", most=1_000_000)
     assert (len(answer.out), answer.cut, answer.ok) == (1_000_000, True, True)
 

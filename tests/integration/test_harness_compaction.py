@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from harness_place import QUICK, Place, claude_children, place
+from harness_place import QUICK, Place, claude_children, held, place
 
 from hyperhive.harness import session_file
 
@@ -99,12 +99,19 @@ async def test_what_comes_in_between_ends_it_and_leaves_the_message_settled(tmp_
 
 
 async def test_messages_do_not_join_the_turn_that_writes_down(tmp_path: Path) -> None:
-    write = {"when": "shortened to a summary", "steps": [{"delay": 0.5}, {"tool": "recv", "input": {}}, "ok"]}
-    async with place(tmp_path, write, {"when": "hello", "steps": [FULL, "big"]}) as here:
+    async with (
+        held(tmp_path) as held_up,
+        place(
+            tmp_path,
+            {"when": "shortened to a summary", "steps": [held_up.step, {"tool": "recv", "input": {}}, "ok"]},
+            {"when": "hello", "steps": [FULL, "big"]},
+        ) as here,
+    ):
         here.start()
         await here.hive.put("hello")
         await here.model.wait_for("alice", 2)
         second = await here.hive.put("second")
+        held_up.goes_on()
         assert await here.outcomes(2) == ["settled", "settled"]
         assert here.hive.outcomes[1].ids == [second]
         assert any("what waits for you stays" in str(one["content"]) for one in here.hive.data("tool_result"))

@@ -36,7 +36,7 @@ async def turn(here: Place, count: int) -> list[dict[str, Any]]:
     """One more turn; the results of its tools."""
     seen = len(here.hive.data("tool_result"))
     await here.hive.put("go")
-    assert await here.outcomes(count, 40) == ["settled"] * count
+    assert await here.outcomes(count) == ["settled"] * count
     await here.hive.until(lambda: len(here.hive.data("turn_end")) == count)
     return here.hive.data("tool_result")[seen:]
 
@@ -118,7 +118,7 @@ async def test_a_turn_waits_for_a_slow_server_only_so_long_and_it_is_there_later
         here.start()
         (early,) = await turn(here, 1)
         assert early["isError"]
-        await here.hive.until(lambda: told(here).get("slow", {}).get("status") not in {None, "pending"}, 40)
+        await here.hive.until(lambda: told(here).get("slow", {}).get("status") not in {None, "pending"})
         assert told(here)["slow"]["status"] == "failed"
 
 

@@ -10,7 +10,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
-from harness_place import claude_children, command_line, place
+from broker_bed import DEADLINE
+from harness_place import claude_children, command_line, held, place
 
 from hyperhive.clock import utc_now
 from hyperhive.errors import HiveError
@@ -240,14 +241,18 @@ async def test_the_hive_goes_away_during_a_turn_and_nothing_is_lost(
             raise
 
     monkeypatch.setattr(HiveClient, "send", watched)
-    rule = {"when": "hello", "steps": [{"delay": 0.3}, {"tool": "send", "input": {"to": "bob", "body": "hi"}}, "ok"]}
-    async with place(tmp_path, rule) as here:
+    sending = {"tool": "send", "input": {"to": "bob", "body": "hi"}}
+    async with (
+        held(tmp_path) as held_up,
+        place(tmp_path, {"when": "hello", "steps": [held_up.step, sending, "ok"]}) as here,
+    ):
         here.start()
         number = await here.hive.put("hello")
-        await here.model.wait_for("alice")
+        await here.hive.until(lambda: "tool_call" in here.hive.kinds())
         polls = here.hive.polls
         await here.hive.away()
-        async with asyncio.timeout(10):
+        held_up.goes_on()
+        async with asyncio.timeout(DEADLINE):
             await tried.wait()
         here.hive.refuse = [("POST /v1/outcome", 503)]
         await here.hive.back()
@@ -255,21 +260,24 @@ async def test_the_hive_goes_away_during_a_turn_and_nothing_is_lost(
         assert here.hive.outcomes[0].ids == [number]
         assert [one.body for one in here.hive.sent] == ["hi"]
         await here.hive.until(lambda: here.hive.data("turn_end") and here.hive.polls > polls)
-        assert here.hive.kinds() == ["turn_start", "tool_call", "tool_result", "text", "turn_end"]
-        assert "The hive was away" in here.hive.data("tool_result")[0]["content"]
+        assert here.hive.kinds() == ["turn_start", *["tool_call", "tool_result"] * 2, "text", "turn_end"]
+        assert "The hive was away" in here.hive.data("tool_result")[1]["content"]
         assert not here.hive.refuse
 
 
 async def test_stop_lets_a_turn_end_within_its_grace(tmp_path: Path) -> None:
-    rule = {"when": "slow", "steps": [{"delay": 0.5}, "said after all"]}
-    async with place(tmp_path, rule) as here:
+    async with (
+        held(tmp_path) as held_up,
+        place(tmp_path, {"when": "slow", "steps": [held_up.step, "said after all"]}) as here,
+    ):
         here.start()
         await here.hive.put("slow")
-        await here.model.wait_for("alice")
+        await here.hive.until(lambda: "tool_call" in here.hive.kinds())
         await here.hive.put("later")
-        done = await here.hive.command("stop", graceSeconds=10)
+        done = await here.hive.command("stop", graceSeconds=60)
         assert done.ok
-        async with asyncio.timeout(10):
+        held_up.goes_on()
+        async with asyncio.timeout(DEADLINE):
             await here.running[0][1]
         assert await here.outcomes(1) == ["settled"]
         assert [(one.body, one.redelivered) for one in here.hive.queue] == [("later", False)]
@@ -283,7 +291,7 @@ async def test_stop_interrupts_a_turn_that_takes_longer(tmp_path: Path) -> None:
         await here.hive.put("slow")
         await here.model.wait_for("alice")
         await here.hive.command("stop", graceSeconds=0.1)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(DEADLINE):
             await here.running[0][1]
         assert await here.outcomes(1) == ["returned"]
         assert not claude_children()
@@ -327,7 +335,7 @@ async def test_a_signal_returns_the_message_and_ends_the_process(tmp_path: Path,
         await here.model.wait_for("alice")
         for number in signals:  # the second one cuts the grace short
             process.send_signal(number)
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(DEADLINE):
             _, complaints = await process.communicate()
         assert process.returncode == 0, complaints
         assert await here.outcomes(1) == ["returned"]
@@ -341,7 +349,7 @@ async def test_a_message_that_came_while_recv_was_given_up_goes_back_uncounted(t
         await here.hive.until(lambda: here.hive.receiving)
         here.running[0][0].stop(0)
         await here.hive.put("just in time to be missed")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(DEADLINE):
             await here.running[0][1]
         assert [request.outcome for request in here.hive.outcomes] in ([], ["returned"], ["settled"])
         assert not here.hive.held
@@ -387,7 +395,7 @@ async def test_cancel_ends_what_a_command_started(tmp_path: Path) -> None:
         here.start()
         await here.hive.put("run")
         await here.hive.until(lambda: "tool_call" in here.hive.kinds())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(DEADLINE):
             while not (tmp_path / "began").exists():  # noqa: ASYNC110
                 await asyncio.sleep(0.02)  # nothing tells when a shell has come so far
         done = await here.hive.command("cancel")

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 import pytest
+from broker_bed import DEADLINE
 from harness_place import QUICK, Place, claude_children, place
 
 from hyperhive.harness import model_choice, session_file
@@ -144,7 +145,7 @@ async def test_a_compaction_of_an_agent_at_rest_starts_claude_and_ends_it_again(
 
 
 async def test_what_needs_the_session_is_refused_while_a_turn_runs(tmp_path: Path) -> None:
-    async with place(tmp_path, otherwise=[{"delay": 30}, "late"]) as here:
+    async with place(tmp_path, otherwise=[{"delay": 60}, "late"]) as here:
         here.start()
         await here.hive.until(lambda: here.hive.reported(state="idle"))
         for kind in ("compact", "new-session"):
@@ -192,7 +193,7 @@ class Endpoint:
 
     async def came(self) -> None:
         """Wait for a request."""
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(DEADLINE):
             await self.asked.wait()
 
     def serves(self, here: Place) -> None:

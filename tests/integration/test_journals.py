@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from broker_bed import DEADLINE
 from hive_bed import running_hive, short_place
 
 from hyperhive.errors import HiveError
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     import httpx
-
-SECONDS = 20
 
 
 async def said(answer: httpx.Response) -> AsyncIterator[list[str]]:
@@ -43,12 +42,12 @@ async def test_lines_come_when_they_are_written_and_each_once() -> None:
                 with log.open("a") as file:
                     file.write("four\nhal")
                 hive.runtime.on_output("alice")
-                assert await asyncio.wait_for(anext(lines), SECONDS) == ["four"]
+                assert await asyncio.wait_for(anext(lines), DEADLINE) == ["four"]
                 with log.open("a") as file:
                     file.write("f a line\n")
                 hive.runtime.on_output("bob")
                 hive.runtime.on_output("alice")
-                assert await asyncio.wait_for(anext(lines), SECONDS) == ["half a line"]
+                assert await asyncio.wait_for(anext(lines), DEADLINE) == ["half a line"]
 
 
 async def test_a_log_that_is_begun_anew_is_followed_on() -> None:
@@ -61,13 +60,13 @@ async def test_a_log_that_is_begun_anew_is_followed_on() -> None:
                 assert await anext(lines) == []
                 log.write_text("first\n")
                 hive.runtime.on_output("alice")
-                assert await asyncio.wait_for(anext(lines), SECONDS) == ["first"]
+                assert await asyncio.wait_for(anext(lines), DEADLINE) == ["first"]
                 with log.open("a") as file:
                     file.write("last of the old\n")
                 log.replace(log.with_name("alice.log.1"))
                 log.write_text("first of the new\n")
                 hive.runtime.on_output("alice")
-                assert await asyncio.wait_for(anext(lines), SECONDS) == ["last of the old", "first of the new"]
+                assert await asyncio.wait_for(anext(lines), DEADLINE) == ["last of the old", "first of the new"]
 
 
 async def test_a_daemon_that_ends_lets_go_of_those_who_follow() -> None:
@@ -95,7 +94,7 @@ async def test_a_program_is_followed_and_ended_with_whoever_follows(tmp_path: Pa
     async with aclosing(chunks):
         pid = int((await anext(chunks))[0])
         await asyncio.to_thread(fifo.write_text, "one\ntwo\nhalf")
-        assert await asyncio.wait_for(anext(chunks), SECONDS) == ["one", "two"]
+        assert await asyncio.wait_for(anext(chunks), DEADLINE) == ["one", "two"]
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
 

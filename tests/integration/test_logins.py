@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from lifecycle_bed import life
+from broker_bed import FakeClock
+from lifecycle_bed import life, moved_time
 
-from hyperhive.hive import outages
+from hyperhive.hive.outages import AFTER
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 AGENTS: dict[str, Any] = {"alice": {}, "bob": {}}
 
 
+CLOCK = FakeClock()
+
+
+@pytest.fixture(autouse=True)
+def _time() -> Iterator[None]:
+    with moved_time(CLOCK):
+        yield
+
+
 def _in(**much: float) -> str:
-    return (datetime.now(UTC) + timedelta(**much)).isoformat(timespec="milliseconds")
+    return (CLOCK() + timedelta(**much)).isoformat(timespec="milliseconds")
 
 
 # --- needs a login
@@ -104,8 +115,9 @@ async def test_a_login_is_shown_three_days_before_it_ends(place: Path, left: tim
 async def test_it_begins_to_be_shown_while_nobody_says_anything(place: Path) -> None:
     async with life(place, AGENTS) as hive:
         alice = await hive.up("alice")
-        await alice.report("idle", loginExpiresAt=_in(days=3, seconds=0.5))
+        await alice.report("idle", loginExpiresAt=_in(days=3, seconds=1))
         assert await hive.waiting("login_expiry") == []
+        CLOCK.advance(1)
         await hive.watch.until(lambda c: c["type"] == "waiting" and "login_expiry-alice" in json.dumps(c))
         assert len(await hive.waiting("login_expiry")) == 1
 
@@ -125,15 +137,13 @@ async def test_one_that_needs_a_login_or_is_no_more_has_no_end_of_one(place: Pat
 # --- an endpoint that does not answer
 
 
-async def test_an_endpoint_that_does_not_answer_for_long_waits_for_the_operator(
-    place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(outages, "AFTER", timedelta(seconds=0.5))
+async def test_an_endpoint_that_does_not_answer_for_long_waits_for_the_operator(place: Path) -> None:
     async with life(place, AGENTS) as hive:
         alice, bob = await hive.up("alice"), await hive.up("bob")
-        about = {"limitScope": "endpoint", "until": _in(seconds=60)}
+        about = {"limitScope": "endpoint", "until": _in(hours=1)}
         await alice.report("rate_limited", problem="Connection refused", since=_in(), **about)
         assert await hive.waiting("outage") == []
+        CLOCK.advance(AFTER.total_seconds())
         await hive.watch.until(lambda c: c["type"] == "waiting" and "outage-*" in json.dumps(c))
         (item,) = await hive.waiting("outage")
         assert item["title"] == "the model does not answer alice, who tries again by itself: Connection refused"
@@ -141,7 +151,7 @@ async def test_an_endpoint_that_does_not_answer_for_long_waits_for_the_operator(
         # A try that fails again is the same trouble.
         await alice.report("thinking", limitScope=None, until=None, problem=None)
         assert await hive.waiting("outage") == [item]
-        await bob.report("rate_limited", problem="Bad gateway", since=_in(seconds=-5), **about)
+        await bob.report("rate_limited", problem="Bad gateway", since=_in(minutes=-11), **about)
         (both,) = await hive.waiting("outage")
         assert "bob and 1 more" in both["title"]
         for harness in (alice, bob):
