@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import gzip
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
+from looking import PATIENCE, drawn, sync_playwright
 from scenario import populate
 from stand_in import TOKEN, Hive, Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Response
-
-try:
-    from playwright.sync_api import sync_playwright
-except ImportError:
-    sync_playwright = None  # type: ignore[assignment]
+    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Request
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -61,12 +57,19 @@ def server(hive: Hive) -> Iterator[Server]:
 class Watch:
     """What must not happen on a page."""
 
-    complaints: list[str]
-    dialogs: list[str]
+    complaints: list[str] = field(default_factory=list)
+    dialogs: list[str] = field(default_factory=list)
+    #: What the page has asked for: method and path, in order.
+    requests: list[tuple[str, str]] = field(default_factory=list)
+    expected: list[str] = field(default_factory=list)
 
-    def forget(self) -> None:
-        """From here on."""
-        self.complaints.clear()
+    def forgive(self, word: str) -> None:
+        """Take complaints with this word as part of the test, whenever they come."""
+        self.expected.append(word)
+
+    def unexpected(self) -> list[str]:
+        """The other complaints."""
+        return [text for text in self.complaints if not any(word in text for word in self.expected)]
 
 
 @dataclass
@@ -88,33 +91,36 @@ class Dashboard:
         self.live()
         self.page.locator(".earlier > :not(.problem)").first.wait_for(state="attached")
 
-    def first_load(self, path: str) -> dict[str, int]:
-        """What a page loads by itself, and the bytes of each file as gzip packs them."""
-        packed: dict[str, int] = {}
+    def first_load(self, path: str, *buttons: str) -> dict[str, int]:
+        """What a page loads by itself until it shows these buttons, and the bytes of each file as gzip packs them."""
+        asked: list[Request] = []
 
-        def keep(response: Response) -> None:
-            if "/api/" not in response.url:
-                packed[urlsplit(response.url).path] = len(gzip.compress(response.body()))
+        def keep(request: Request) -> None:
+            asked.append(request)
 
-        self.page.on("requestfinished", lambda request: keep(request.response()))
+        self.page.on("request", keep)
         self.page.goto(f"{self.server.url}{path}")
         self.live()
-        return packed
+        for name in buttons:
+            self.page.get_by_role("button", name=name).wait_for()
+        found = [request.response() for request in list(asked) if "/api/" not in request.url]
+        return {urlsplit(one.url).path: len(gzip.compress(one.body())) for one in found if one is not None}
 
     def live(self) -> None:
         """Wait until what is shown is what is so."""
         self.page.locator(".connection.live").wait_for()
         self.page.locator("[data-phase=ready]").wait_for()
 
-    def scroll_top(self, selector: str) -> float:
-        """How far a box is scrolled."""
-        return float(self.page.eval_on_selector(selector, "box => box.scrollTop"))
+    def asked(self, method: str, path: str) -> int:
+        """How often the page has asked for something by now, whether or not that has come to the server."""
+        drawn(self.page)
+        return self.watch.requests.count((method, path))
 
 
 def watched(context: BrowserContext) -> tuple[Page, Watch]:
     """A page that remembers every complaint of the browser."""
     page = context.new_page()
-    watch = Watch([], [])
+    watch = Watch()
 
     def on_console(message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"}:
@@ -127,6 +133,7 @@ def watched(context: BrowserContext) -> tuple[Page, Watch]:
     page.on("console", on_console)
     page.on("pageerror", lambda error: watch.complaints.append(str(error)))
     page.on("dialog", on_dialog)
+    page.on("request", lambda request: watch.requests.append((request.method, urlsplit(request.url).path)))
     return page, watch
 
 
@@ -140,9 +147,9 @@ def context_options() -> dict[str, Any]:
 def dashboard(browser: Browser, server: Server, context_options: dict[str, Any]) -> Iterator[Dashboard]:
     """A page in a fresh profile, not loaded yet; at the end nothing may have been complained about."""
     context = browser.new_context(**context_options)
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE)
     page, watch = watched(context)
     yield Dashboard(page, watch, server)
     context.close()
     assert watch.dialogs == []
-    assert watch.complaints == []
+    assert watch.unexpected() == []

@@ -11,9 +11,11 @@ import contextlib
 import json
 import re
 import threading
+from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
 import uvicorn
 from api_rows import agent, approval, at, cut, cut_approval, spent, streamed, tombstone
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+#: Seconds; a guard against hanging.
+PATIENCE: Final = 60
 PAGES: Final = Path(__file__).resolve().parents[2] / "python" / "hyperhive" / "web" / "pages"
 TOKEN: Final = "stand-in-token-0123456789-0123456789"
 PAGE_TOKEN: Final = "stand-in-page-token-of-one-agent-0123456789"
@@ -43,6 +47,20 @@ CSP: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+def _whole(method: Callable[Concatenate[Hive, P], T]) -> Callable[Concatenate[Hive, P], T]:
+    """Nothing that the server does comes between the steps of what a test does to the hive, nor the other way round."""
+
+    @wraps(method)
+    def on_loop(hive: Hive, *args: P.args, **kwargs: P.kwargs) -> T:
+        return hive.on_loop(lambda: method(hive, *args, **kwargs))
+
+    return on_loop
 
 
 @dataclass
@@ -70,6 +88,8 @@ class Hive:
     pages: dict[str, str] = field(default_factory=dict)
     #: Requests in the order in which they came: method, path, body.
     requests: list[tuple[str, str, Any]] = field(default_factory=list)
+    #: Notified of each.
+    told: threading.Condition = field(default_factory=threading.Condition)
     #: Answers for the next requests of a method and path, before anything is done.
     refusals: dict[tuple[str, str], list[tuple[int, dict[str, Any]]]] = field(default_factory=dict)
     #: Answers for which everything is done but the answer is lost.
@@ -86,53 +106,53 @@ class Hive:
     keys: dict[str, dict[str, Any]] = field(default_factory=dict)
     closing: bool = False
 
-    def on_loop(self, action: Callable[[], None]) -> None:
+    def on_loop(self, action: Callable[[], T]) -> T:
         """Do something in the server's loop, from whichever thread; what is not running yet is done at once."""
         if self.loop is None or self.loop.is_closed() or threading.current_thread().name == "stand-in":
-            action()
-            return
-        done = threading.Event()
+            return action()
+        done: Future[T] = Future()
 
         def act() -> None:
-            action()
-            done.set()
+            try:
+                done.set_result(action())
+            except BaseException as error:  # noqa: BLE001 - it is raised where it was asked for
+                done.set_exception(error)
 
         self.loop.call_soon_threadsafe(act)
-        if not done.wait(10):
-            msg = "the stand-in's loop does not answer"
-            raise TimeoutError(msg)
+        return done.result(PATIENCE)
 
+    @_whole
     def emit(self, kind: str, data: dict[str, Any]) -> None:
         """Put one frame on the stream."""
-
-        def act() -> None:
-            self.seq += 1
-            self.ring.append((self.seq, {"type": kind, "seq": self.seq, "data": data}))
-            self.wake()
-
-        self.on_loop(act)
+        self.seq += 1
+        self.ring.append((self.seq, {"type": kind, "seq": self.seq, "data": data}))
+        self.wake()
 
     def wake(self) -> None:
         """Let every stream look again."""
         news, self.news = self.news, asyncio.Event()
         news.set()
 
+    @_whole
     def print_line(self, name: str, line: str) -> None:
         """An agent's harness prints something, and whoever follows its journal is told."""
         self.journals.setdefault(name, []).append(line)
-        self.on_loop(self.wake)
+        self.wake()
 
+    @_whole
     def change_agent(self, name: str, **change: Any) -> None:  # noqa: ANN401 - JSON
         """Change an agent's row, and say so."""
         row = self.agents.setdefault(name, agent(name))
         self.agents[name] = {**row, **change} if "state" not in change else {**row, "since": at(), **change}
         self.emit("agent", self.agents[name])
 
+    @_whole
     def remove_agent(self, name: str) -> None:
         """Take an agent away, and say so."""
         self.agents.pop(name, None)
         self.emit("agent", {"name": name, "removed": True})
 
+    @_whole
     def arrive(self, sender: str, to: str, body: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
         """A message was accepted."""
         message = {
@@ -150,11 +170,13 @@ class Hive:
         self.emit("message", cut(message))
         return message
 
+    @_whole
     def change_message(self, number: int, **change: Any) -> None:  # noqa: ANN401 - JSON
         """Change a message, and say so."""
         self.messages[number - 1] |= change
         self.emit("message", cut(self.messages[number - 1]))
 
+    @_whole
     def happen(self, name: str, kind: str, data: dict[str, Any], turn: int = 1) -> None:
         """An agent reported an event."""
         log = self.events.setdefault(name, [])
@@ -162,11 +184,13 @@ class Hive:
         log.append(event)
         self.emit("event", {**event, "data": streamed(data)})
 
+    @_whole
     def wait_for_operator(self, items: list[dict[str, Any]]) -> None:
         """Replace the list of what waits."""
         self.waiting = items
         self.emit("waiting", {"waiting": items})
 
+    @_whole
     def ask(self, asker: str, text: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
         """An agent asks the operator."""
         number = len(self.questions) + 1
@@ -191,6 +215,7 @@ class Hive:
             self.wait_for_operator([*self.waiting, item])
         return row
 
+    @_whole
     def settle_question(self, number: int, **change: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
         """A question was answered, cancelled or ran out."""
         self.questions[number] = {**self.questions[number], "answeredAt": at(), **change}
@@ -198,6 +223,7 @@ class Hive:
         self.settle(f"question-{number}")
         return self.questions[number]
 
+    @_whole
     def propose(self, kind: str, agent: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
         """The manager asks for an approval."""
         number = len(self.approvals) + 1
@@ -209,6 +235,7 @@ class Hive:
         self.wait_for_operator([*self.waiting, item])
         return row
 
+    @_whole
     def change_approval(self, number: int, **change: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
         """Something becomes of an approval."""
         self.approvals[number] |= change
@@ -217,15 +244,18 @@ class Hive:
             self.settle(f"approval-{number}")
         return self.approvals[number]
 
+    @_whole
     def settle(self, item: str) -> None:
         """Something waits no longer."""
         self.wait_for_operator([one for one in self.waiting if one["id"] != item])
 
+    @_whole
     def warn(self, warnings: list[str]) -> None:
         """Replace the warnings."""
         self.warnings = warnings
         self.emit("warnings", {"warnings": warnings})
 
+    @_whole
     def decide(self, action: str, subject: str, detail: str | None = None) -> None:
         """Write a decision into the history."""
         row = {"id": len(self.audit) + 1, "at": at(), "actor": "operator", "action": action, "subject": subject}
@@ -245,8 +275,22 @@ class Hive:
         self.on_loop(self.held.pop((method, path)).set)
 
     def calls(self, method: str, path: str) -> list[Any]:
-        """The bodies of the requests of one kind."""
+        """The bodies of the requests of one kind that have come by now."""
         return [body for verb, where, body in self.requests if (verb, where) == (method, path)]
+
+    def came(self, method: str, path: str, count: int = 1) -> list[Any]:
+        """The bodies of the requests of one kind, once so many have come."""
+        with self.told:
+            if not self.told.wait_for(lambda: len(self.calls(method, path)) >= count, PATIENCE):
+                msg = f"{method} {path} came {len(self.calls(method, path))} times instead of {count}"
+                raise TimeoutError(msg)
+        return self.calls(method, path)
+
+    def note(self, method: str, path: str, body: Any) -> None:  # noqa: ANN401 - JSON
+        """A request came."""
+        with self.told:
+            self.requests.append((method, path, body))
+            self.told.notify_all()
 
 
 def error(status: int, code: str, message: str, hint: str = "") -> JSONResponse:
@@ -404,7 +448,7 @@ class _Api:
     async def _body(self, request: Request) -> Any:  # noqa: ANN401 - JSON
         raw = await request.body()
         body = json.loads(raw) if raw else None
-        self._hive.requests.append((request.method, request.scope["path"], body))
+        self._hive.note(request.method, request.scope["path"], body)
         return body
 
     async def state(self, _request: Request) -> Response:
@@ -565,7 +609,7 @@ class _Api:
         return JSONResponse({"budget": row})
 
     async def approval(self, request: Request) -> Response:
-        self._hive.requests.append(("GET", request.scope["path"], None))
+        self._hive.note("GET", request.scope["path"], None)
         return JSONResponse(self._hive.approvals[request.path_params["id"]])
 
     async def decide(self, request: Request) -> Response:
@@ -598,7 +642,7 @@ class _Api:
         return JSONResponse({"audit": [row for row in reversed(self._hive.audit) if row["id"] < before][:limit]})
 
     async def journal(self, request: Request) -> Response:
-        self._hive.requests.append(("GET", request.scope["path"], None))
+        self._hive.note("GET", request.scope["path"], None)
         lines = self._hive.journals.get(request.path_params["name"], [])
         return JSONResponse({"lines": lines[-int(request.query_params.get("lines", 200)) :]})
 
@@ -761,7 +805,7 @@ class Server:
         else:
             self._thread = threading.Thread(target=lambda: asyncio.run(serve()), name="stand-in", daemon=True)
             self._thread.start()
-        if not started.wait(10):
+        if not started.wait(PATIENCE):
             msg = "the stand-in did not start"
             raise TimeoutError(msg)
 
@@ -773,7 +817,10 @@ class Server:
         self.hive.on_loop(self.hive.wake)
         self._server.should_exit = True
         if self._thread is not None and wait:
-            self._thread.join(10)
+            self._thread.join(PATIENCE)
+            if self._thread.is_alive():
+                msg = "the stand-in did not end"
+                raise TimeoutError(msg)
         self._server = self._thread = None
 
 

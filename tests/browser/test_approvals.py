@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from api_rows import at
+from looking import drawn, expect, open_all
 from scenario import HOSTILE, PATCH, SCRIPT, propose
-from test_dashboard import open_all
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator
@@ -34,20 +34,19 @@ def item(dashboard: Dashboard, number: int) -> Locator:
 
 def test_a_change_is_shown_whole_and_approved_by_its_commit(proposed: Dashboard, hive: Hive) -> None:
     shown = item(proposed, 2)
-    assert "proposes a change to alice" in shown.inner_text()
-    lines = shown.locator(".line")
-    assert lines.locator("visible=true").all_inner_texts()[0] == "diff --git a/agent.nix b/agent.nix"
-    assert [line.inner_text() for line in shown.locator(".line.added").all()] == [
-        "+  environment.systemPackages = [ pkgs.git pkgs.ffmpeg ];",
-        '+  time.timeZone = "Europe/Berlin";',
-    ]
-    assert "Built, 1.8 GiB · restarts hyperhive-harness.service" in shown.inner_text()
+    expect(shown).to_contain_text("proposes a change to alice")
+    expect(shown.locator(".line").locator("visible=true").first).to_have_text("diff --git a/agent.nix b/agent.nix")
+    expect(shown.locator(".line.added")).to_have_text(
+        ["+  environment.systemPackages = [ pkgs.git pkgs.ffmpeg ];", '+  time.timeZone = "Europe/Berlin";']
+    )
+    expect(shown).to_contain_text("Built, 1.8 GiB · restarts hyperhive-harness.service")
     shown.get_by_role("button", name="What changes in the system").click()
     shown.get_by_text("ffmpeg: ∅ → 7.1").wait_for()
     shown.get_by_role("button", name="Build log").click()
     shown.get_by_text("building ffmpeg...").wait_for()
     shown.get_by_role("button", name="Approve").click()
-    assert hive.calls("POST", "/api/approvals/2/approve") == []
+    shown.get_by_role("button", name="Deploy 9a2c7f09a2?").wait_for()
+    assert proposed.asked("POST", "/api/approvals/2/approve") == 0
     shown.get_by_role("button", name="Deploy 9a2c7f09a2?").click()
     shown.wait_for(state="detached")
     assert hive.calls("POST", "/api/approvals/2/approve") == [{"commit": COMMIT}]
@@ -55,9 +54,8 @@ def test_a_change_is_shown_whole_and_approved_by_its_commit(proposed: Dashboard,
 
 def test_a_new_agent_is_denied_with_a_reason_by_the_keyboard_alone(proposed: Dashboard, hive: Hive) -> None:
     shown, page = item(proposed, 1), proposed.page
-    assert "asks for a new agent, docs" in shown.inner_text()
-    assert "opus" in shown.inner_text()
-    assert SCRIPT in shown.inner_text()
+    for text in ("asks for a new agent, docs", "opus", SCRIPT):
+        expect(shown).to_contain_text(text)
     shown.get_by_role("button", name="Deny").focus()
     page.keyboard.press("Enter")
     shown.get_by_text("Say why").wait_for()
@@ -65,7 +63,7 @@ def test_a_new_agent_is_denied_with_a_reason_by_the_keyboard_alone(proposed: Das
     page.keyboard.press("Enter")
     shown.wait_for(state="detached")
     assert hive.calls("POST", "/api/approvals/1/deny") == [{"reason": "not this month"}]
-    assert page.evaluate("document.activeElement.closest('[data-item]')?.dataset.item") is not None
+    expect(page.locator("[data-item] :focus")).to_have_count(1)
 
 
 def test_a_new_agent_is_approved_without_a_commit(proposed: Dashboard, hive: Hive) -> None:
@@ -80,7 +78,7 @@ def test_what_is_being_built_cannot_be_approved_yet(proposed: Dashboard, hive: H
     shown = item(proposed, 2)
     hive.change_approval(2, status="building", build={"status": "building", "log": None, "units": []})
     shown.get_by_text("Is being built").wait_for()
-    assert shown.get_by_role("button", name="Approve").count() == 0
+    expect(shown.get_by_role("button", name="Approve")).to_have_count(0)
     hive.change_approval(2, status="pending", build={"status": "none", "log": None, "units": []}, stale=True)
     shown.get_by_text("Nothing was built").wait_for()
     shown.get_by_text("compared and built anew").wait_for()
@@ -104,6 +102,7 @@ def test_what_is_built_before_anybody_is_asked_is_named_and_what_the_hive_says_o
 
 
 def test_who_is_second_is_told_who_was_first_and_keeps_what_was_typed(proposed: Dashboard, hive: Hive) -> None:
+    proposed.watch.forgive("409")
     shown = item(proposed, 2)
     shown.get_by_label("Reason").fill("half a reason")
     hive.refuse_next("POST", "/api/approvals/2/approve", code="wrong_state", message="approval 2 was denied by eve")
@@ -114,8 +113,8 @@ def test_who_is_second_is_told_who_was_first_and_keeps_what_was_typed(proposed: 
         hive.change_agent("carol", unread=number)
     hive.change_approval(2, description="said better")
     shown.get_by_text("said better").wait_for()
-    assert shown.get_by_label("Reason").input_value() == "half a reason"
-    proposed.watch.forget()  # the browser speaks of each refusal
+    drawn(proposed.page)
+    expect(shown.get_by_label("Reason")).to_have_value("half a reason")
 
 
 def test_a_long_change_is_fetched_when_it_is_asked_for(dashboard: Dashboard, hive: Hive) -> None:
@@ -131,7 +130,7 @@ def test_a_long_change_is_fetched_when_it_is_asked_for(dashboard: Dashboard, hiv
     assert len(hive.calls("GET", "/api/approvals/1")) == 1
     shown.get_by_role("button", name="last approved").click()
     shown.get_by_text("what was approved last, cccccccccc").wait_for()
-    assert shown.get_by_text("line3999 = true;").count() == 0
+    expect(shown.get_by_text("line3999 = true;")).to_have_count(0)
 
 
 class TestOnAPhone:
@@ -159,6 +158,7 @@ class TestOnAPhone:
         dashboard.open()
         item(dashboard, 2 * len(HOSTILE))
         open_all(dashboard.page, ".approval button[aria-expanded=false]")
+        drawn(dashboard.page)
         assert dashboard.page.evaluate("window.executed") is None
         assert dashboard.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         assert dashboard.page.locator(".approval").evaluate_all(

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from looking import card, expect, open_all
 from scenario import propose
-from test_dashboard import card, open_all
 
 if TYPE_CHECKING:
     from stand_in import Hive
@@ -42,8 +42,9 @@ def test_axe_finds_nothing_on_the_dashboard(dashboard: Dashboard, hive: Hive) ->
     page.get_by_role("button", name="Tombstones").wait_for()
     for name in ("alice", "carol"):
         page.get_by_role("button", name=f"More about {name}").click()
-    page.locator(".drawer").last.wait_for()
-    page.locator(".approval").last.wait_for()
+    expect(page.locator(".drawer")).to_have_count(2)
+    expect(page.locator(".approval")).to_have_count(2)
+    page.get_by_role("button", name="Read the message").wait_for()
     open_all(page, ".approval button[aria-expanded=false]")
     open_all(
         page,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from api_rows import at
+from looking import card, drawn, expect, open_all, until
 from scenario import HOSTILE, LONG_LINE, SCRIPT
-from stand_in import TOKEN, Hive
-from test_dashboard import card, open_all, until
+from stand_in import PATIENCE, TOKEN, Hive
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Page
@@ -59,14 +60,11 @@ def test_a_question_is_answered_with_an_option_by_the_keyboard_alone(dashboard: 
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowUp")
+    chosen = page.locator(".choice", has=page.locator(":checked")).inner_text().strip()
     page.keyboard.press("Enter")
     page.get_by_text("Nothing is blocked.").wait_for()
-    assert hive.calls("POST", "/api/questions/2/answer") == [{"choices": [_checked(hive)], "text": ""}]
-    assert page.evaluate("document.activeElement.id") == "waiting-title"
-
-
-def _checked(hive: Hive) -> str:
-    return str(hive.questions[2]["answer"])
+    assert hive.calls("POST", "/api/questions/2/answer") == [{"choices": [chosen], "text": ""}]
+    expect(page.locator("#waiting-title")).to_be_focused()
 
 
 def test_several_options_and_own_words_go_together(dashboard: Dashboard, hive: Hive) -> None:
@@ -87,8 +85,9 @@ def test_several_options_and_own_words_go_together(dashboard: Dashboard, hive: H
 def test_a_deadline_counts_down_and_a_question_can_be_cancelled(dashboard: Dashboard, hive: Hive) -> None:
     dashboard.open()
     question = item(dashboard, "question")
-    assert "48m" in question.locator(".deadline").inner_text()
-    assert "then the answer is “unstable”" in question.locator(".deadline").inner_text()
+    # 49 minutes are left when the hive is made.
+    expect(question.locator(".deadline")).to_contain_text(re.compile(r"\b4[5-8]m \d\ds left"))
+    expect(question.locator(".deadline")).to_contain_text("then the answer is “unstable”")
     question.get_by_role("button", name="Cancel question").click()
     question.get_by_role("button", name="Really cancel?").click()
     question.wait_for(state="detached")
@@ -96,6 +95,7 @@ def test_a_deadline_counts_down_and_a_question_can_be_cancelled(dashboard: Dashb
 
 
 def test_what_is_typed_as_an_answer_stays_and_a_lost_race_says_who_won(dashboard: Dashboard, hive: Hive) -> None:
+    dashboard.watch.forgive("409")
     dashboard.open()
     question = item(dashboard, "question")
     box = question.get_by_role("textbox")
@@ -105,13 +105,13 @@ def test_what_is_typed_as_an_answer_stays_and_a_lost_race_says_who_won(dashboard
         hive.ask("bob", f"another question {number}")
     dashboard.page.get_by_text("another question 29").wait_for()
     box = item(dashboard, "question").first.get_by_role("textbox")
-    assert box.input_value() == "but not before"
-    assert box.evaluate("box => document.activeElement === box")
-    assert question.first.get_by_role("radio", name="stable", exact=True).is_checked()
+    drawn(dashboard.page)
+    expect(box).to_have_value("but not before")
+    expect(box).to_be_focused()
+    expect(question.first.get_by_role("radio", name="stable", exact=True)).to_be_checked()
     hive.refuse_next("POST", "/api/questions/1/answer", code="wrong_state", message="Grace answered it", hint="")
     box.press("Enter")
     question.first.get_by_text("Grace answered it").wait_for()
-    dashboard.watch.complaints[:] = [text for text in dashboard.watch.complaints if "409" not in text]
 
 
 # --- the rest of the list
@@ -119,8 +119,10 @@ def test_what_is_typed_as_an_answer_stays_and_a_lost_race_says_who_won(dashboard
 
 def test_a_crash_is_dismissed_and_what_failed_restarted(dashboard: Dashboard, hive: Hive) -> None:
     dashboard.open()
-    ages = dashboard.page.locator(".waiting .item .since time").evaluate_all("all => all.map((one) => one.dateTime)")
-    assert ages == sorted(ages)
+    ages = dashboard.page.locator(".waiting .item .since time")
+    expect(ages).to_have_count(len(hive.waiting))
+    since = ages.evaluate_all("all => all.map((one) => one.dateTime)")
+    assert since == sorted(item["since"] for item in hive.waiting)
     item(dashboard, "crash").get_by_role("button", name="Dismiss").click()
     item(dashboard, "crash").wait_for(state="detached")
     assert hive.calls("POST", "/api/waiting/crash-erin/dismiss") == [{}]
@@ -136,8 +138,8 @@ def test_a_deployment_that_failed_overnight_is_seen_and_dismissed(dashboard: Das
     hive.wait_for_operator([*hive.waiting, failed])
     shown = item(dashboard, "deploy_failed")
     shown.get_by_text("its harness has not connected within 60 s").wait_for()
-    assert shown.locator(".word").inner_text().lower() == "deployment"
-    assert "grave" in (shown.get_attribute("class") or "")
+    expect(shown.locator(".word")).to_have_text("deployment")
+    expect(shown).to_have_class(re.compile(r"\bgrave\b"))
     shown.get_by_role("button", name="Dismiss").click()
     shown.wait_for(state="detached")
     assert hive.calls("POST", "/api/waiting/deploy_failed-3/dismiss") == [{}]
@@ -148,12 +150,12 @@ def test_tombstones_are_revived_and_purged_by_typing_the_name(dashboard: Dashboa
     page = dashboard.page
     page.get_by_role("button", name="Tombstones 2").click()
     zed, old = page.locator("[data-tombstone=zed]"), page.locator("[data-tombstone=old-ci]")
-    assert "46 MiB · has a login · 3 unread" in zed.inner_text()
-    assert "2.0 KiB · no login · still declared" in old.inner_text()
+    expect(zed).to_contain_text("46 MiB · has a login · 3 unread")
+    expect(old).to_contain_text("2.0 KiB · no login · still declared")
     old.get_by_role("button", name="Purge…").click()
     page.keyboard.type("old")
     page.keyboard.press("Enter")
-    assert hive.calls("POST", "/api/tombstones/old-ci/purge") == []
+    assert dashboard.asked("POST", "/api/tombstones/old-ci/purge") == 0
     page.keyboard.type("-ci")
     page.keyboard.press("Enter")
     old.wait_for(state="detached")
@@ -172,17 +174,18 @@ def test_journal_and_configuration_are_fetched_when_somebody_looks(dashboard: Da
     page.get_by_text("line 299").wait_for()
     assert len(hive.calls("GET", "/api/agents/alice/journal")) == 1
     journal = page.locator(".viewer pre")
+    drawn(page)
     assert journal.evaluate("box => box.scrollHeight - box.scrollTop - box.clientHeight") < 2
     page.get_by_role("checkbox", name="follow").check()
     hive.print_line("alice", "one more line")
     page.get_by_text("one more line").wait_for()
-    assert len(hive.calls("GET", "/api/agents/alice/journal")) == 1
+    assert dashboard.asked("GET", "/api/agents/alice/journal") == 1
     page.get_by_role("checkbox", name="follow").uncheck()
     page.get_by_role("button", name="agent.nix of alice").click()
     page.locator(".viewer", has_text="agent.nix").get_by_text("<script>").wait_for()
     hive.change_agent("alice", statusText="it goes on")
     page.locator(".drawer").get_by_text("it goes on").wait_for()
-    assert journal.first.is_visible()
+    expect(journal.first).to_be_visible()
 
 
 def test_what_an_agent_has_open_is_listed_and_a_reminder_cancelled(dashboard: Dashboard, hive: Hive) -> None:
@@ -210,7 +213,7 @@ def test_what_an_agent_has_open_is_listed_and_a_reminder_cancelled(dashboard: Da
     ends.get_by_role("button", name="Cancel").click()
     ends.get_by_role("button", name="Really cancel?").click()
     ends.get_by_text("look at the build again").wait_for(state="detached")
-    assert len(hive.calls("DELETE", "/api/reminders/4")) == 1
+    assert dashboard.asked("DELETE", "/api/reminders/4") == 1
     dashboard.open_agent("alice")
     page.get_by_label("MCP servers").get_by_text("broken failed").wait_for()
 
@@ -228,10 +231,10 @@ def test_one_journal_is_followed_at_a_time_and_none_that_is_not_shown(dashboard:
     second.check()
     hive.print_line("bob", "printed by bob")
     page.get_by_text("printed by bob").wait_for()
-    assert not first.is_checked()
+    expect(first).not_to_be_checked()
     page.get_by_role("button", name="More about bob").click()
     page.get_by_label("Journal of bob").wait_for(state="detached")
-    assert hive.unfollowed.wait(15)
+    assert hive.unfollowed.wait(PATIENCE)
 
 
 def test_the_history_of_decisions_is_loaded_when_it_is_looked_at(dashboard: Dashboard, hive: Hive) -> None:
@@ -242,7 +245,7 @@ def test_the_history_of_decisions_is_loaded_when_it_is_looked_at(dashboard: Dash
     hive.settle_question(1, status="answered")
     first = dashboard.page.locator(".decision").first
     first.get_by_text("question 1").wait_for()
-    assert "stable" in first.inner_text()
+    expect(first).to_contain_text("stable")
 
 
 # --- being told
@@ -256,30 +259,33 @@ def test_notifications_come_once_over_two_tabs_and_a_reload(dashboard: Dashboard
     page.get_by_role("button", name="Mute").wait_for()
     other = _second_tab(context, dashboard)
     hive.ask("alice", "Shall I?")
-    asked = _shown(page, other, 1)
+    asked = _shown(page, other, "Shall I?")
     assert asked == [["alice asks you", "Shall I?", "hyperhive:apiary:question-2"]]
     hive.arrive("bob", "operator", "Done.\nAll of it.")
-    assert _shown(page, other, 2)[-1] == ["bob wrote to you", "Done.", "hyperhive:apiary:message-16"]
+    assert _shown(page, other, "All of it.")[-1] == ["bob wrote to you", "Done.", "hyperhive:apiary:message-16"]
     crash = {
         "id": "crash-bob",
         "kind": "crash",
         "agent": "bob",
         "since": at(),
-        "title": "bob crashed: signal 9",
+        "title": "bob ended by signal 9",
         "ref": 1,
     }
     hive.wait_for_operator([*hive.waiting, crash])
-    assert _shown(page, other, 3)[-1][0] == "bob crashed"
-    hive.wait_for_operator([*hive.waiting[:-1], crash | {"ref": 2}])
-    assert _shown(page, other, 4)[-1][2] == "hyperhive:apiary:crash-bob"
+    assert _shown(page, other, "bob ended by signal 9")[-1][0] == "bob crashed"
+    hive.wait_for_operator([*hive.waiting[:-1], crash | {"ref": 2, "title": "bob ended by signal 11"}])
+    told = _shown(page, other, "bob ended by signal 11")
+    assert told[-1][2] == "hyperhive:apiary:crash-bob"
+    assert len(told) == 4
     page.reload()
     dashboard.live()
+    _claimed(page)
     assert page.evaluate("window.shown") == []
+    heard = len(other.evaluate("window.shown"))
     page.get_by_role("button", name="Mute").click()
     other.get_by_role("button", name="Unmute").wait_for()
     hive.ask("bob", "Nobody hears this")
-    page.get_by_text("Nobody hears this").wait_for()
-    assert page.evaluate("window.shown") == []
+    assert len(_shown(page, other, "Nobody hears this")) == heard
 
 
 def _second_tab(context: BrowserContext, dashboard: Dashboard) -> Page:
@@ -289,15 +295,25 @@ def _second_tab(context: BrowserContext, dashboard: Dashboard) -> Page:
     return other
 
 
-def _shown(one: Page, two: Page, count: int) -> list[list[str]]:
-    """What both tabs have shown, as soon as it is so many; what comes after that within a moment counts as well."""
-    for _ in range(100):
-        shown = [*one.evaluate("window.shown"), *two.evaluate("window.shown")]
-        if len(shown) >= count:
-            break
-        one.wait_for_timeout(50)
-    one.wait_for_timeout(150)
+def _shown(one: Page, two: Page, text: str) -> list[list[str]]:
+    """What both tabs have shown, once both know of something and have asked who is the first to tell it."""
+    for tab in (one, two):
+        tab.get_by_text(text).first.wait_for(state="attached")
+    for tab in (one, two):
+        _claimed(tab)
     return sorted([*one.evaluate("window.shown"), *two.evaluate("window.shown")], key=_order)
+
+
+def _claimed(tab: Page) -> None:
+    """Wait until whatever a tab wanted to tell was told or left to the other: each claim takes the lock in its turn."""
+    tab.evaluate(
+        """async () => {
+          await import(new URL('static/notify.js', document.baseURI));
+          await new Promise((done) => setTimeout(done));
+          await navigator.locks.request('hyperhive.told', () => {});
+          await new Promise((done) => setTimeout(done));
+        }"""
+    )
 
 
 def _order(shown: list[str]) -> int:
@@ -346,9 +362,11 @@ class TestOnANarrowScreen:
         for view in ("Swarm", "Messages", "Inbox", "History"):
             page.get_by_role("navigation").get_by_role("link", name=view).click()
             page.locator(f"nav [aria-current=page]:has-text('{view}')").wait_for()
+            drawn(page)
             assert page.evaluate("document.documentElement.scrollWidth") == 360
             assert page.evaluate(_WIDE) == []
         page.locator(".decision").first.wait_for()
+        drawn(page)
         assert page.evaluate("window.executed") is None
         assert page.locator("body script, iframe, object, embed, base, [onerror], [srcdoc]").count() == 0
         assert page.locator("a:not([href^='#']):not([href^='agents/'])").count() == 0
@@ -357,7 +375,7 @@ class TestOnANarrowScreen:
 # --- many agents, much going on
 
 
-def test_thirty_busy_agents_leave_the_page_smooth_and_its_memory_bounded(dashboard: Dashboard, hive: Hive) -> None:
+def test_thirty_busy_agents_cost_a_rendering_a_frame_and_bounded_memory(dashboard: Dashboard, hive: Hive) -> None:
     names = [f"a{number}" for number in range(30)]
     for name in names:
         hive.change_agent(name, state="thinking")
@@ -366,34 +384,55 @@ def test_thirty_busy_agents_leave_the_page_smooth_and_its_memory_bounded(dashboa
     page = dashboard.page
     page.get_by_role("region", name="Events of a0").wait_for()
     _storm(hive, names, 300)
-    _frames(page)
+    _newest(page, hive, "a0")
     before = page.locator("*").count()
-    page.evaluate(
-        """() => {
-          window.drawn = 0;
-          const count = () => {
-            window.drawn += 1;
-            requestAnimationFrame(count);
-          };
-          count();
-        }"""
-    )
-    begun = page.evaluate("performance.now()")
-    for _ in range(10):
-        _storm(hive, names, 60)
-        page.wait_for_timeout(200)
-    rate = page.evaluate("begun => (window.drawn / (performance.now() - begun)) * 1000", begun)
-    assert rate >= 30
+    page.evaluate(_HOLD_FRAMES)
+    for _ in range(60):
+        _storm(hive, names, 10)
+        page.evaluate("0")  # it hears of these before the next ones
+    # How many frames a second that leaves is the machine's matter; `storm_frames` of the benchmarks measures it.
+    held = page.evaluate("window.counted()")
+    assert held["renderings"] <= held["chances"], held
+    page.evaluate("window.release()")
+    _newest(page, hive, "a0")
+    done = page.evaluate("window.counted()")
+    assert 0 < done["changes"] <= 600 * 3, done
     assert page.locator("*").count() < before + 60 * 20 + 700 * 12
     until(page, "document.querySelectorAll('.agent .doing').length >= 30")
 
 
+#: Lets no frame come until `release`, and counts how often the page is drawn anew meanwhile, and how often it may be:
+#: where no frame comes, four times a second.
+_HOLD_FRAMES = """() => {
+  const begun = performance.now();
+  const held = [];
+  const ask = window.requestAnimationFrame;
+  window.requestAnimationFrame = (callback) => held.push(callback);
+  window.release = () => {
+    window.requestAnimationFrame = ask;
+    for (const callback of held) ask.call(window, callback);
+  };
+  let renderings = 0;
+  let changes = 0;
+  new MutationObserver((records) => {
+    const elements = records.map(({ target }) => (target.nodeType === Node.TEXT_NODE ? target.parentElement : target));
+    const found = elements.filter((element) => !element?.closest('.age')).length;
+    changes += found;
+    renderings += found > 0;
+  }).observe(document.body, { subtree: true, childList: true, characterData: true });
+  window.counted = () => ({ renderings, changes, chances: (performance.now() - begun) / 250 + 1 });
+}"""
+
+
 def _storm(hive: Hive, names: list[str], count: int) -> None:
-    for number in range(count):
-        name = names[number % len(names)]
-        data = {"name": "Bash", "input": {"command": f"make target-{number} " + "x" * 300}}
-        hive.happen(name, "tool_call", data)
+    """So many events, the last of them one of the first agent."""
+    for number in range(count, 0, -1):
+        name = names[(number - 1) % len(names)]
+        command = f"make target-{len(hive.events.get(name, ())) + 1}. {'x' * 300}"
+        hive.happen(name, "tool_call", {"name": "Bash", "input": {"command": command}})
 
 
-def _frames(page: Page) -> None:
-    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+def _newest(page: Page, hive: Hive, name: str) -> None:
+    """Wait until an agent's last event is drawn."""
+    last = f"make target-{len(hive.events[name])}."
+    page.locator(".events").get_by_text(last).wait_for(state="attached")
