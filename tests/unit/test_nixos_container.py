@@ -555,3 +555,23 @@ async def test_ports_are_closed_again_after_somebody_elses_reload(host: NixosHos
                 pass
     finally:
         await runtime.close()
+
+
+async def test_ports_that_could_not_be_closed_are_closed_with_a_later_look(host: NixosHost) -> None:
+    runtime = host.runtime(watch_seconds=0.01)
+    tries = asyncio.Queue[None]()
+    try:
+        await runtime.start(host.plan())
+        host.closed = 0
+        host.failing["systemd-run"] = Done(1, err="Connection timed out")
+        host.on["systemd-run"] = lambda: tries.put_nowait(None)
+        host.loaded += 1
+        async with asyncio.timeout(20):
+            for _ in range(2):
+                await tries.get()
+            assert host.closed == 0
+            del host.failing["systemd-run"]
+            while not host.closed:
+                await tries.get()
+    finally:
+        await runtime.close()

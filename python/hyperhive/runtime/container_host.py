@@ -147,14 +147,16 @@ class ContainerHost:
         done = await self._run("systemctl", "show", "--property=UnitsLoadTimestampMonotonic", "--value", seconds=_ASK)
         return done.out.strip() if done.ok else ""
 
-    async def close_ports(self) -> None:
+    async def close_ports(self) -> bool:
         """Have systemd enforce `SocketBindDeny` again, which it forgets for what runs whenever it reads its units.
 
         It looks at all units of a slice again when one begins in it, so one that does nothing is enough for all.
+        Returns whether one began.
         """
         done = await self._run("systemd-run", "--quiet", "--collect", f"--slice={_SLICE}", "--", "true", seconds=_ASK)
         if not done.ok:
             _log.warning("ports of the hive may be open to containers: %s", "; ".join(done.tail(1)))
+        return done.ok
 
     # --- the users of a container
 

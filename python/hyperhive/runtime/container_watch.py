@@ -132,8 +132,7 @@ class CrashWatch:
     async def _see_reload(self) -> None:
         """Whoever made systemd read its units, a rebuilt configuration above all, opened ports to what runs."""
         loaded = await self._host.loaded()
-        if self._known and loaded != self._loaded:
-            await self._host.close_ports()
+        if self._known and loaded != self._loaded and await self._host.close_ports():
             self._loaded = loaded
 
     async def _settle(self, name: str) -> None:
