@@ -22,7 +22,7 @@ _CONTROLLERS: Final = ("memory", "cpu", "cpuacct", "pids", "devices")
 _LEGACY: Final = "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"
 #: Seconds between two looks, and until all must be gone.
 _LOOK: Final = 0.02
-_PATIENCE: Final = 40
+_PATIENCE: Final = 120
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ import hashlib
 import os
 import shutil
 import subprocess
+import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -51,18 +53,37 @@ def image() -> Path:
     ready = cache / _name()
     with (cache / f"{_name()}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not ready.is_dir():
-            _make(ready)
+        try:
+            if not ready.is_dir():
+                _make(ready, lock.fileno())
+        finally:
+            # Closing alone would leave it to whatever debootstrap may have left running.
+            fcntl.flock(lock, fcntl.LOCK_UN)
     return ready
 
 
-def _make(ready: Path) -> None:
+def make_image_early() -> None:
+    """Begin to make the image if there is none, so that no test's time is spent on it; `image` waits for it."""
+
+    def make() -> None:
+        # Whoever needs it tries again, and says why.
+        with suppress(RuntimeError, OSError, subprocess.SubprocessError):
+            image()
+
+    if not (cache_directory() / _name()).is_dir():
+        threading.Thread(target=make, name="image", daemon=True).start()
+
+
+def _make(ready: Path, lock: int) -> None:
     half = ready.with_name(f"{ready.name}.new")
     shutil.rmtree(half, ignore_errors=True)
     # debootstrap's own default mirror, or the one that the machine's administrator chose.
     mirror = [url] if (url := os.environ.get("HYPERHIVE_TEST_MIRROR")) else []
     command = ["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE, str(half), *mirror]
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=_MAKE, check=False)
+    # It holds the lock, too: one that outlives us, as after a kill, is not joined by a second one.
+    done = subprocess.run(
+        command, capture_output=True, text=True, errors="replace", timeout=_MAKE, check=False, pass_fds=(lock,)
+    )
     if done.returncode:
         shutil.rmtree(half, ignore_errors=True)
         msg = f"debootstrap ended with {done.returncode}: {done.stdout[-500:]}{done.stderr[-500:]}"

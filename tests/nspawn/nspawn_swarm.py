@@ -20,13 +20,18 @@ if TYPE_CHECKING:
 
     from hyperhive.shapes import AgentRow, MessageRow
 
-#: Both answer whatever they are asked, alice slowly where she may.
+#: Where alice waits for the word that she may go on, as she sees it and as the machine does.
+_GO_ON = "/state/go-on"
+_GO_ON_OUTSIDE = "/var/lib/hyperhive/agents/alice/state/go-on"
+#: Both answer whatever they are asked, alice to this not until she may.
+TAKE_YOUR_TIME = "take your time"
+_WAIT = {"command": f"until [ -e {_GO_ON} ]; do sleep 0.1; done", "timeout": 600_000}
 _ANSWER = {"tool": "send", "input": {"to": "operator", "body": "42"}}
 SCENARIO = {
     "agents": {
         "alice": {
             "rules": [
-                {"when": "take your time", "steps": [{"tool": "Bash", "input": {"command": "sleep 6"}}, _ANSWER]},
+                {"when": TAKE_YOUR_TIME, "steps": [{"tool": "Bash", "input": _WAIT}, _ANSWER]},
             ],
             "otherwise": [_ANSWER],
         },
@@ -153,6 +158,22 @@ class Swarm:
             msg = f"'{name}' is {await self.agent(name)}\n{await self.log()}"
             raise AssertionError(msg) from None
         return row
+
+    @asynccontextmanager
+    async def in_a_turn(self) -> AsyncIterator[asyncio.Task[MessageRow]]:
+        """Alice works on something until `go_on`, or the end of the block; gives what waits for her answer."""
+        self.host.path(_GO_ON_OUTSIDE).unlink(missing_ok=True)
+        answer = asyncio.create_task(self.ask("alice", TAKE_YOUR_TIME))
+        try:
+            await self.in_state("alice", "thinking")
+            yield answer
+        finally:
+            self.go_on()
+            await asyncio.wait({answer})
+
+    def go_on(self) -> None:
+        """Let alice's turn end."""
+        self.host.path(_GO_ON_OUTSIDE).touch()
 
     async def ask(self, name: str, body: str) -> MessageRow:
         """Send a message and wait for the answer."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -86,12 +85,11 @@ async def test_another_directory_waits_until_the_turn_has_ended(hive: Swarm) -> 
     await hive.host.run("sh", "-c", "mkdir -p /srv/data && echo there >/srv/data/file")
     await hive.ready()
     before = await runs(hive, "alice", "bob")
-    answer = asyncio.create_task(hive.ask("alice", "take your time"))
-    await hive.in_state("alice", "thinking")
     mounts = {"/data": {"hostPath": "/srv/data", "isReadOnly": True}}
-    async with settings_of_busy(hive, {"alice": {"bindMounts": mounts}}):
+    async with hive.in_a_turn() as answer, settings_of_busy(hive, {"alice": {"bindMounts": mounts}}):
         await hive.eventually(lambda: is_pending(hive, "alice"))
         assert await runs(hive, "alice", "bob") == before
+        hive.go_on()
         assert (await answer).body == "42"
         await hive.eventually(lambda: has_other_run(hive, "alice", before[0]))
         row = await hive.in_state("alice", "idle")
@@ -142,15 +140,16 @@ async def test_another_system_is_switched_to_and_its_harness_started(hive: Swarm
 
 async def test_a_daemon_that_starts_with_another_system_lets_running_turns_end(hive: Swarm) -> None:
     await hive.ready()
-    answer = asyncio.create_task(hive.ask("alice", "take your time"))
-    await hive.in_state("alice", "thinking")
-    harness = (await hive.in_state("alice", "thinking")).pid
-    await hive.configure(_BOTH, systems={"default": hive.host.make_system("upgraded")})
-    await hive.restart()
-    row = await hive.in_state("alice", "thinking")
-    assert (row.restart_pending, row.pid) == (True, harness)
-    with suppress(HiveError):
-        await answer
+    async with hive.in_a_turn() as answer:
+        harness = (await hive.in_state("alice", "thinking")).pid
+        await hive.configure(_BOTH, systems={"default": hive.host.make_system("upgraded")})
+        await hive.restart()
+        await hive.eventually(lambda: is_pending(hive, "alice"))
+        row = await hive.in_state("alice", "thinking")
+        assert (row.restart_pending, row.pid) == (True, harness)
+        hive.go_on()
+        with suppress(HiveError):
+            await answer
     for name in ("alice", "bob"):
         await hive.eventually(lambda name=name: runs_system(hive, name, "upgraded"))
     async with hive.client() as client:
@@ -186,9 +185,8 @@ async def test_an_agent_that_left_the_settings_is_kept_and_comes_back_with_all_i
     async with settings(hive, {"carol": {}}):
         await hive.in_state("carol", "idle")
         assert await hive.host.inside("carol", "cat", "/root/.claude/.credentials.json", "/state/notes.md") == "l\nn"
-        async with hive.client() as client:
-            await finished(hive, "carol", "destroy")
-            await client.purge("carol")
+        await finished(hive, "carol", "destroy")
+        await finished(hive, "carol", "purge")
     assert not hive.host.path(f"{_STATE}/carol").exists()
     assert not hive.host.path(conf).exists()
     async with hive.client() as client:
@@ -249,7 +247,7 @@ async def test_a_rebuild_mends_whatever_was_done_to_a_container(hive: Swarm) -> 
 async def test_the_journal_of_a_container_is_read_through_the_hive(hive: Swarm) -> None:
     await hive.ready()
     word = "a word in the journal"
-    await hive.host.inside("alice", "sh", "-c", f"echo {word} | systemd-cat -t x")
+    await hive.host.inside("alice", "sh", "-c", f"echo {word} | systemd-cat -t x; journalctl --sync")
     async with hive.client() as client:
         assert await client.journal("alice", lines=50)
         assert not any(word in line for line in await client.journal("alice", lines=50))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
+from nspawn_host import PATIENCE
 from test_changes import managed, runs, runs_system
 
 from hyperhive.errors import HiveError
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from hyperhive.shapes import ApprovalRow
 
-pytestmark = [pytest.mark.tier("nspawn"), pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.tier("nspawn"), pytest.mark.asyncio(loop_scope="session")]
 
 _SOURCE = f"/nix/store/{'s' * 32}-source"
 _ENDS = {"deployed", "failed", "denied", "cancelled", "expired"}
@@ -106,7 +107,7 @@ async def in_status(hive: Swarm, number: int, *statuses: str) -> ApprovalRow:
 
 async def ended(hive: Swarm, number: int) -> ApprovalRow:
     """An approval at its end; a harness has longer to connect than anything else here may take."""
-    async with hive.client() as client, asyncio.timeout(120):
+    async with hive.client() as client, asyncio.timeout(2 * PATIENCE):
         while (row := await client.approval(number)).status in {"approved", "deploying"}:  # noqa: ASYNC110
             await asyncio.sleep(0.5)
     return row
@@ -129,7 +130,7 @@ async def test_an_approved_system_is_switched_to_in_its_container(hive: Swarm) -
     assert (shown.build.status, shown.build.system) == ("ok", f"/nix/store/{system}")
     assert (shown.build.size_bytes, shown.closure_diff) == (12345678, "tool: 1.0 → 1.1, +12.3 KiB\n")
     await in_status(hive, number, "deployed")
-    assert await runs_system(hive, "alice", system)
+    await hive.eventually(lambda: runs_system(hive, "alice", system))
     assert await runs(hive, "alice", "bob") == run, "no container was restarted"
     row = await hive.in_state("alice", "idle")
     assert row.pid is None or row.pid != harness
@@ -140,8 +141,8 @@ async def test_an_approved_system_is_switched_to_in_its_container(hive: Swarm) -
     # Also to a daemon that starts anew, and whatever the settings say that others run.
     await hive.restart()
     await hive.in_state("alice", "idle")
-    assert await runs_system(hive, "alice", system)
-    assert await runs_system(hive, "bob", "default")
+    await hive.eventually(lambda: runs_system(hive, "alice", system))
+    await hive.eventually(lambda: runs_system(hive, "bob", "default"))
 
 
 @pytest.mark.long

@@ -11,6 +11,7 @@ import pytest
 from nspawn_host import PATIENCE
 from nspawn_restart import restart
 
+from hyperhive.harness.settings import Timings
 from hyperhive.names import web_port
 
 if TYPE_CHECKING:
@@ -62,9 +63,10 @@ async def test_containers_go_on_while_the_daemon_is_away(hive: Swarm, how: str) 
     assert row.pid == harness
 
 
-async def test_all_are_connected_again_two_seconds_after_a_restarted_daemon_is_ready(hive: Swarm) -> None:
+async def test_nobody_waits_for_the_end_of_a_poll_to_see_that_the_daemon_was_restarted(hive: Swarm) -> None:
     await hive.ready()
-    assert (await restart(hive, ("alice", "bob"), PATIENCE)).last <= 2
+    # How soon they are there is a figure of the benchmark; here, that it is not the rhythm of the polls.
+    assert (await restart(hive, ("alice", "bob"), PATIENCE)).last < Timings().poll / 4
 
 
 async def test_a_stopped_agent_stays_stopped_and_starts_again(hive: Swarm) -> None:
@@ -81,6 +83,10 @@ async def test_a_stopped_agent_stays_stopped_and_starts_again(hive: Swarm) -> No
     await hive.in_state("alice", "idle")
 
 
+async def logged(hive: Swarm, words: str) -> bool:
+    return words in await hive.log()
+
+
 async def test_a_killed_nspawn_is_mended(hive: Swarm) -> None:
     await hive.ready()
     before = await hive.unit("alice")
@@ -93,7 +99,7 @@ async def test_a_killed_nspawn_is_mended(hive: Swarm) -> None:
     await hive.eventually(again)
     await hive.in_state("alice", "idle")
     assert (await hive.ask("alice", "Are you well?")).body == "42"
-    assert "'alice': the harness ended" in await hive.log()
+    await hive.eventually(lambda: logged(hive, "'alice': the harness ended"))
 
 
 async def test_a_poweroff_inside_is_seen_and_the_agent_comes_back(hive: Swarm) -> None:
@@ -107,7 +113,7 @@ async def test_a_poweroff_inside_is_seen_and_the_agent_comes_back(hive: Swarm) -
 
     await hive.eventually(again)
     await hive.in_state("bob", "idle")
-    assert "'bob': the harness ended" in await hive.log()
+    await hive.eventually(lambda: logged(hive, "'bob': the harness ended"))
     assert (await hive.unit("alice"))["InvocationID"] == others["InvocationID"]
 
 

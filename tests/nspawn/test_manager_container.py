@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from nspawn_swarm import Swarm
 
-pytestmark = [pytest.mark.tier("nspawn"), pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.tier("nspawn"), pytest.mark.asyncio(loop_scope="session")]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session", autouse=True)
