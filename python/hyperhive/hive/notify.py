@@ -109,6 +109,8 @@ class _Way:
         self._hive = hive
         self._told = Told(hive.layout.told(short))
         self._pending: dict[str, WaitingItem] = {}
+        #: What is being told at this moment, and has not ended meanwhile.
+        self._on_its_way: set[str] = set()
         self._news = asyncio.Event()
         #: When the last texts were told.
         self._recent: deque[float] = deque(maxlen=_MANY)
@@ -121,7 +123,10 @@ class _Way:
         if self.way() is None:
             return
         waiting = {_key(item): item for item in items}
-        self._told.forget_unless(lambda key: key in waiting or self._may_come_back(key))
+        kept = {key for key in (*self._told, *self._on_its_way) if key in waiting or self._may_come_back(key)}
+        self._told.forget_unless(kept.__contains__)
+        # What ends while it is told, and begins anew, is told anew.
+        self._on_its_way &= kept
         self._pending = {key: item for key, item in waiting.items() if key not in self._told}
         if self._pending or self._told.changed:
             self._news.set()
@@ -175,6 +180,7 @@ class _Way:
             self._pending = {}
             return True
         batch = dict(pending if self._many or len(pending) > _MANY else pending[:1])
+        self._on_its_way = set(batch)
         try:
             await way(text_of(self._hive, list(batch.values())))
         except HiveError as error:
@@ -183,8 +189,8 @@ class _Way:
         self._say(None)
         self._many = False
         self._recent.append(time.monotonic())
-        self._told.add(batch)
-        self._pending = {key: item for key, item in self._pending.items() if key not in batch}
+        self._told.add(self._on_its_way)
+        self._pending = {key: item for key, item in self._pending.items() if key not in self._on_its_way}
         return True
 
     async def _write_down(self) -> None:

@@ -12,7 +12,7 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 _log = logging.getLogger(__name__)
@@ -34,6 +34,10 @@ class Told:
     def __contains__(self, key: str) -> bool:
         """Whether it was told."""
         return key in self._keys
+
+    def __iter__(self) -> Iterator[str]:
+        """What was told."""
+        return iter(self._keys)
 
     def add(self, keys: Iterable[str]) -> None:
         """These were told."""
