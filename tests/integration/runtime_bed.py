@@ -127,9 +127,13 @@ class Alive:
         loop = asyncio.get_running_loop()
         loop.add_reader(self._fd, readable.set)
         try:
-            await asyncio.wait_for(readable.wait(), 20)
+            await asyncio.wait_for(readable.wait(), 60)
         finally:
             loop.remove_reader(self._fd)
+        return self.now()
+
+    def now(self) -> bytes:
+        """What was written, without waiting for it; nothing where nobody is left to write."""
         return os.read(self._fd, 1000)
 
     async def up(self) -> None:

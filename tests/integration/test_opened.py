@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from broker_bed import DEADLINE
 from runtime_bed import OBEDIENT, SYSTEM_PYTHON, Bed
 
 from hyperhive.errors import HiveError
@@ -198,7 +199,7 @@ client.sendall(open(os.environ["CREDENTIALS_DIRECTORY"] + "/KEY").read().encode(
         listener.setblocking(False)  # noqa: FBT003
         loop = asyncio.get_running_loop()
         running = asyncio.create_task(opened.run(replace(plan, credentials={"KEY": home / "key"})))
-        client, _ = await asyncio.wait_for(loop.sock_accept(listener), 20)
+        client, _ = await asyncio.wait_for(loop.sock_accept(listener), DEADLINE)
         with client:
             assert await loop.sock_recv(client, 100) == b"sk-made-up"
     assert (await running).code == 0

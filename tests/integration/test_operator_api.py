@@ -304,7 +304,7 @@ async def test_a_harness_that_crashes_is_started_again_and_its_message_counted(h
         await follower.here()
         await operator.post("/api/messages", json={"to": "alice", "body": "x"})
         await alice.post("/v1/recv", json={"instance": "1"})
-        assert hive.runtime.starts.get_nowait() == "alice"
+        assert await asyncio.wait_for(hive.runtime.starts.get(), DEADLINE) == "alice"
         hive.runtime.end("alice", 3)
         while "the last words" not in ((await follower.next("agent"))["data"]["problem"] or ""):
             pass

@@ -8,6 +8,7 @@ import subprocess
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from broker_bed import DEADLINE
 from hive_bed import RunningHive, over, running_hive
 from repo_bed import WHO
 
@@ -44,7 +45,7 @@ async def hive(place: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ru
 
     monkeypatch.setattr(Repos, "provide", provide)
     async with running_hive(place, {"alice": {}, "bob": {"mutable": False}}, manager={"enable": True}) as running:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(DEADLINE):
             for _ in ("alice", "bob", "manager"):
                 await done.get()
         yield running

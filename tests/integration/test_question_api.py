@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 from bare_http import RawClient
+from broker_bed import DEADLINE
 from hive_bed import RunningHive, hive_process, running_hive, short_place
 from lifecycle_bed import Life, life
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 _AGENTS: dict[str, Any] = {"alice": {}, "bob": {}, "dave": {"allowedRecipients": ["alice"]}}
-_SECONDS = 20
 
 
 @pytest_asyncio.fixture
@@ -43,7 +43,7 @@ async def _error(client: Any, path: str, body: Any) -> tuple[int, str, str]:  # 
 
 
 async def _words(client: Any) -> list[str]:  # noqa: ANN401 - a client
-    answer = (await client.post("/v1/recv", json={"max": 32, "waitSeconds": 10})).json()
+    answer = (await client.post("/v1/recv", json={"max": 32, "waitSeconds": 60})).json()
     return [delivery["body"] for delivery in answer["deliveries"]]
 
 
@@ -195,8 +195,8 @@ async def test_a_killed_daemon_settles_at_its_start_what_expired_meanwhile() -> 
                     await operator.ask("POST", "/api/questions/1/answer", {"text": "late"})
 
 
-async def _ask_and_end(hive: Any, told: set[int]) -> None:  # noqa: ANN401 - a HiveProcess
-    """Questions of alice to bob, each ended by somebody; `told` are those whose end was confirmed."""
+async def _ask_and_end(hive: Any, ended: asyncio.Semaphore) -> None:  # noqa: ANN401 - a HiveProcess
+    """Questions of alice to bob, each ended by somebody; `ended` is released whenever an end was confirmed."""
     async with (
         RawClient(hive.agent_socket("alice")) as alice,
         RawClient(hive.agent_socket("bob")) as bob,
@@ -210,17 +210,20 @@ async def _ask_and_end(hive: Any, told: set[int]) -> None:  # noqa: ANN401 - a H
                 alice.ask("POST", f"/v1/questions/{number}/cancel", {}),
                 return_exceptions=True,
             )
-            told.add(number)
+            ended.release()
 
 
 async def test_killed_at_any_moment_each_question_has_one_end_or_none() -> None:
     with short_place() as place:
         async with hive_process(place) as hive:
-            for delay in (0.05, 0.12, 0.2):
-                told: set[int] = set()
+            for count, steps in ((1, 0), (5, 3), (20, 9)):
+                ended = asyncio.Semaphore(0)
                 await hive.start(_AGENTS)
-                work = [asyncio.create_task(_ask_and_end(hive, told)) for _ in range(3)]
-                await asyncio.sleep(delay)  # the moment of the kill
+                work = [asyncio.create_task(_ask_and_end(hive, ended)) for _ in range(3)]
+                for _ in range(count):
+                    await asyncio.wait_for(ended.acquire(), DEADLINE)
+                for _ in range(steps):
+                    await asyncio.sleep(0)  # the others are somewhere in their requests
                 await hive.end(signal.SIGKILL)
                 await asyncio.gather(*work, return_exceptions=True)
                 with contextlib.closing(sqlite3.connect(hive.database)) as connection:

@@ -19,6 +19,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
+from broker_bed import DEADLINE
 from repo_bed import AGENT, Proposed, make_repos
 
 from hyperhive.errors import HiveError
@@ -284,7 +285,7 @@ async def test_a_tree_that_unfolds_without_end_is_refused_in_time(repos: Repos, 
     for _ in range(20):
         tree = proposed.raw_tree(*(("40000", b"d%d" % n, tree) for n in range(10)))
     commit = proposed.commit_tree(tree)
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(DEADLINE):
         await _refused(repos, commit, proposed.bundle(commit))
 
 
@@ -293,7 +294,7 @@ async def test_a_tree_that_unfolds_to_nothing_is_refused_in_time(repos: Repos, p
     for _ in range(20):
         tree = proposed.raw_tree(*(("40000", b"d%d" % n, tree) for n in range(10)))
     commit = proposed.commit_tree(tree)
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(DEADLINE):
         await _refused(repos, commit, proposed.bundle(commit))
 
 
@@ -504,7 +505,7 @@ async def test_files_that_take_for_ever_to_compare_are_named_and_nothing_waits(
         await repos.pin(AGENT, numbers.randrange(100), commit, proposed.bundle(commit))
     before = proposed.git("rev-parse", "HEAD~1")
     monkeypatch.setattr(differences, "_SECONDS", 1.0)
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(DEADLINE):
         diff = await repos.diff(AGENT, before, commit)
     assert diff.truncated
     assert "Nothing of it is shown" in diff.text

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from broker_bed import DEADLINE
 from ordinary_user import again_as_nobody, usable_python
 from runtime_bed import FAMILY, Alive, Bed, make_runtime
 
@@ -101,7 +102,7 @@ async def test_whoever_follows_a_log_is_told_that_it_has_grown(bed: Bed) -> None
     bed.runtime.on_output = told.put_nowait
     plan = bed.plan("alice", "print('hello', flush=True)")
     await bed.runtime.start(plan)
-    assert await asyncio.wait_for(told.get(), 20) == "alice"
+    assert await asyncio.wait_for(told.get(), DEADLINE) == "alice"
     assert plan.log.read_text().endswith(" hello\n")
 
 
@@ -234,7 +235,7 @@ async def test_the_socket_tells_who_it_is(bed: Bed) -> None:
         listener.setblocking(False)  # noqa: FBT003
         loop = asyncio.get_running_loop()
         asking = asyncio.create_task(bed.ask(LISTEN))
-        client, _ = await asyncio.wait_for(loop.sock_accept(listener), 20)
+        client, _ = await asyncio.wait_for(loop.sock_accept(listener), DEADLINE)
         with client:
             _, uid, _ = struct.unpack("iII", client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
             assert await loop.sock_recv(client, 100) == b"hello"
@@ -297,7 +298,7 @@ async def test_a_crash_ends_the_whole_family_before_it_is_told(bed: Bed) -> None
     await bed.crash("alice", 0)
     end = await bed.subject.next_exit()
     assert not end.expected
-    assert await asyncio.wait_for(alive.read(), 0.5) == b""
+    assert alive.now() == b"", "nobody is left who could write"
 
 
 @pytest.mark.parametrize("name", REAL)

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-pytestmark = pytest.mark.timeout(60)
-
 SCENARIO: dict[str, Any] = {
     "agents": {
         "alice": {

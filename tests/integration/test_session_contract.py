@@ -9,6 +9,7 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
+from broker_bed import DEADLINE
 from harness_place import claude_children
 
 from hyperhive import wire
@@ -57,7 +58,7 @@ async def test_contract(contract: Contract, tmp_path: Path) -> None:
         )
 
         async def asked(prompt: str) -> None:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(DEADLINE):
                 while prompt not in (await model.wait_for("alice", max(1, model.count("alice")))).prompt:
                     await model.wait_for("alice", model.count("alice") + 1)
 

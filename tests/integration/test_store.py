@@ -10,6 +10,7 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ from sqlmodel import SQLModel
 
 from hyperhive.errors import HiveError
 from hyperhive.hive.retention import KEEP
-from hyperhive.store import agents, audit, events, messages, tables
+from hyperhive.store import agents, audit, events, messages, tables, writer
 from hyperhive.store.engine import open_engine, sqlite_url
 from hyperhive.store.messages import Change, NewMessage
 from hyperhive.store.owner import StateDirOwner
@@ -113,9 +114,19 @@ async def test_what_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> 
 
 async def test_what_waits_is_one_commit(store: Store) -> None:
     """Fifty senders share a sync; else each waits for all before it."""
+    queued = threading.Event()
+
+    def until_all_wait(_connection: Connection, items: list[None]) -> list[None]:
+        queued.wait(DEADLINE)
+        return items
+
     before = store.writer.commits
-    made = await asyncio.gather(*(store.submit(messages.insert_messages, _message(str(n))) for n in range(200)))
-    assert store.writer.commits - before <= 3
+    first = store.submit(until_all_wait, None)
+    sends = [store.submit(messages.insert_messages, _message(str(n))) for n in range(200)]
+    queued.set()
+    made = await asyncio.gather(*sends)
+    await first
+    assert store.writer.commits - before <= 2
     assert [one.ids[0] for one in made] == list(range(1, 201))
     assert await _stored(store) == [str(n) for n in range(100, 200)]
 
@@ -165,12 +176,15 @@ async def test_what_goes_wrong_after_a_commit_holds_up_nobody(store: Store, capl
     assert "a mistake" in caplog.text
 
 
-async def test_a_note_rides_along_or_goes_by_itself(store: Store) -> None:
+async def test_a_note_rides_along_or_goes_by_itself(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    linger = writer._LINGER
+    monkeypatch.setattr(writer, "_LINGER", 3600)
     await store.submit(messages.insert_messages, _message())
     before = store.writer.commits
     store.note(messages.mark_handed_out, (1,))
     await store.submit(messages.insert_messages, _message())
     assert store.writer.commits == before + 1
+    monkeypatch.setattr(writer, "_LINGER", linger)
     store.note(messages.mark_handed_out, (1,))
     async with asyncio.timeout(DEADLINE):
         while (await store.read(messages.page, messages.Filter(ids=(1,))))[0].deliveries != 2:  # noqa: ASYNC110

@@ -9,7 +9,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from broker_bed import BrokerBed
+from broker_bed import DEADLINE, BrokerBed
 from hive_bed import short_place
 
 from hyperhive.errors import HiveError
@@ -108,11 +108,11 @@ async def test_a_locked_database_is_waited_for_once_and_not_for_each_message(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody's backup holds the lock: with one wait for each of a batch the hive would stand still for an hour."""
-    monkeypatch.setattr(engine, "_BUSY_MS", 300)
+    monkeypatch.setattr(engine, "_BUSY_MS", 1000)
     bed = await BrokerBed(tmp_path).open()
     with contextlib.closing(sqlite3.connect(bed.database, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(DEADLINE):
             results = await asyncio.gather(*(bed.send("alice", "bob") for _ in range(100)), return_exceptions=True)
         assert {getattr(result, "code", None) for result in results} == {"storage_unavailable"}
         other.execute("ROLLBACK")

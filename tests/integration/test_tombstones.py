@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from hive_bed import short_place
-from lifecycle_bed import Life, life, refusal
+from lifecycle_bed import DEADLINE, Life, life, refusal
 from ordinary_user import again_as_nobody, usable_python
 
 from hyperhive.errors import HiveError
@@ -72,7 +72,7 @@ async def test_only_a_file_of_its_own_with_something_in_it_is_a_login(
     hive: Life, make: Callable[[Path], None], *, has: bool
 ) -> None:
     make(_of(hive) / "claude" / ".credentials.json")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(DEADLINE):
         assert (await hive.tombstone("alice") or {})["hasLogin"] is has
 
 
@@ -199,7 +199,7 @@ async def test_whatever_an_agent_left_is_counted_and_wiped_and_nothing_else(hive
     closed.chmod(0)
     (state / "-rf\n*").write_text("a name")
     os.mkfifo(state / "fifo")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(DEADLINE):
         assert (await hive.tombstone("alice") or {})["sizeBytes"] >= 2500
         assert (await hive.purge("alice"))["status"] == "done"
     assert not _of(hive).exists()

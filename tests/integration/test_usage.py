@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from bare_http import RawClient
 from hive_bed import HiveProcess, hive_process, short_place
-from lifecycle_bed import Harness, Life, life, refusal
+from lifecycle_bed import DEADLINE, Harness, Life, life, refusal
 
 from hyperhive.clock import utc_now
+from hyperhive.hive import deadlines
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -401,18 +402,24 @@ async def test_new_settings_are_other_budgets_at_once() -> None:
 # --- midnight
 
 
-@asynccontextmanager
-async def _at_midnight(monkeypatch: pytest.MonkeyPatch, seconds: float) -> AsyncIterator[None]:
-    """Let the daemon's day, in UTC, end in so many seconds."""
-    now = utc_now()
-    end = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
-    shift = end - now - timedelta(seconds=seconds)
-    monkeypatch.setattr("hyperhive.hive.daemon.utc_now", lambda: utc_now() + shift)
-    yield
+class Evening:
+    """A daemon's clock that goes as ours does, and is set forward to midnight in UTC when it is told to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        now = utc_now()
+        self._midnight = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+        self._shift = self._midnight - timedelta(hours=6) - now
+        monkeypatch.setattr("hyperhive.hive.daemon.utc_now", lambda: utc_now() + self._shift)
+        monkeypatch.setattr(deadlines, "_LOOK", 0.05)
+
+    def ends(self) -> None:
+        """Half a second before midnight."""
+        self._shift = self._midnight - timedelta(seconds=0.5) - utc_now()
 
 
 async def test_at_midnight_everything_begins_anew_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with _at_midnight(monkeypatch, 2.5), _hive({"alice": {"budget": {"turns": 1}}}, timeZone="UTC") as hive:
+    evening = Evening(monkeypatch)
+    async with _hive({"alice": {"budget": {"turns": 1}}}, timeZone="UTC") as hive:
         alice = await hive.up("alice")
         for _ in range(2):
             await hive.send("alice")
@@ -420,7 +427,8 @@ async def test_at_midnight_everything_begins_anew_by_itself(monkeypatch: pytest.
         before = await hive.row("alice")
         assert before["state"] == "over_budget"
         parked = await alice.park(max=1)
-        deliveries = (await asyncio.wait_for(parked, 10))["deliveries"]
+        evening.ends()
+        deliveries = (await asyncio.wait_for(parked, DEADLINE))["deliveries"]
         assert len(deliveries) == 1
         after = await hive.row("alice")
         assert (after["today"]["turns"], after["usage"]["turns"], after["budget"]["turns"]["used"]) == (0, 1, 0)

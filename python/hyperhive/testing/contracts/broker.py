@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Contract = Callable[["BrokerRig"], Awaitable[None]]
 
 #: Seconds after which something that should come at once is missing.
-_SOON: Final = 20.0
+_SOON: Final = 60.0
 
 
 class BrokerRig(Protocol):

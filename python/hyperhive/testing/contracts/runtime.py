@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Contract = Callable[["Subject"], Awaitable[None]]
 
-_SECONDS: Final = 20
+_SECONDS: Final = 60
 
 
 @dataclass
