@@ -57,9 +57,10 @@ async def link_of(here: Place) -> str:
 
 
 def sign_in_processes() -> list[int]:
-    """The sign-ins that run below this process."""
-    found = processes.tree(os.getpid())[1:]
-    return [one.pid for one in found if b"auth\0login" in command_line(one)]
+    """The sign-ins that run below this process; what one of them starts looks like it until it has begun."""
+    found = [one for one in processes.tree(os.getpid())[1:] if b"auth\0login" in command_line(one)]
+    below = {child.pid for one in found for child in processes.tree(one.pid)[1:]}
+    return [one.pid for one in found if one.pid not in below]
 
 
 def everything(here: Place) -> str:
@@ -72,6 +73,13 @@ def everything(here: Place) -> str:
     ]
     files = [path for path in files if path.is_file()]
     return said + "".join(path.read_bytes().decode(errors="replace") for path in files)
+
+
+def waiting(here: Place, program: Path, link: str) -> None:
+    """In place of claude, a program that names a link, with the escapes of `printf`, and waits for a code."""
+    program.write_text(f"#!/bin/sh\nprintf 'visit:\\n%b\\ncode here > ' '{link}'\nexec sleep 600\n")
+    program.chmod(0o755)
+    here.find = lambda _environment: str(program)
 
 
 async def test_the_right_code_signs_in_and_the_agent_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -171,10 +179,12 @@ async def test_a_second_start_takes_the_place_of_the_first(tmp_path: Path) -> No
 
 async def test_an_attempt_expires(tmp_path: Path) -> None:
     async with signed_out(tmp_path) as (here, _):
-        here.timings = replace(here.timings, sign_in=4)
+        here.timings = replace(here.timings, sign_in=0.5)
+        waiting(here, tmp_path / "claude-program", "https://claude.ai/oauth")
         here.start()
-        await link_of(here)
-        assert "in time" in (await reached(here, "expired"))["error"]
+        assert (await here.hive.command("login-start")).ok
+        end = await reached(here, "expired")
+        assert ("in time" in end["error"], end["url"]) == (True, None)
         assert sign_in_processes() == []
 
 
@@ -212,9 +222,7 @@ async def test_a_link_to_elsewhere_is_not_shown(
     # Beside the agent's directories: the program itself names the link.
     program = tmp_path_factory.mktemp("program") / "claude"
     async with signed_out(tmp_path) as (here, _):
-        program.write_text(f"#!/bin/sh\nprintf 'visit:\\n%b\\ncode here > ' '{said}'\nexec sleep 60\n")
-        program.chmod(0o755)
-        here.find = lambda _environment: str(program)
+        waiting(here, program, said)
         here.start()
         assert (await here.hive.command("login-start")).ok
         assert "the link" in (await reached(here, "failed"))["error"]
