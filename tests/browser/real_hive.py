@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
-import socket
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -22,6 +22,8 @@ SCENARIO: dict[str, Any] = {
         "alice": {
             "rules": [
                 {"when": _ANSWERED, "steps": [{"tool": "send", "input": {"to": "operator", "body": "so {answer}"}}]},
+                {"when": "are you now", "steps": ["Still here."]},
+                {"when": "which model", "steps": ["The one you chose."]},
                 {"when": "paint", "steps": [{"tool": "ask_operator", "input": _COLOUR}, "I have asked."]},
                 {"when": "sleep", "steps": [{"tool": "Bash", "input": {"command": "sleep 60"}}, "Slept."]},
             ],
@@ -43,19 +45,17 @@ class RealHive:
         self._state = directory / "state"
         self._config = directory / "hive.json"
         self.model = model
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-        self.url = f"http://localhost:{port}"
+        self.url = ""
         environment = {"ANTHROPIC_BASE_URL": model, "ANTHROPIC_API_KEY": "scripted"}
-        dashboard = {"port": port, "agentPages": False}
-        settings = {"dashboard": dashboard, "defaults": {"environment": environment}, "agents": {"alice": {}}}
-        settings["manager"] = {"enable": False}
-        self._config.write_text(json.dumps(settings))
+        self._dashboard: dict[str, Any] = {"port": 0, "agentPages": False}
+        self._settings = {"dashboard": self._dashboard, "defaults": {"environment": environment}}
+        self._settings |= {"agents": {"alice": {}}, "manager": {"enable": False}}
         self.token = ""
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
-        """Start it and wait until it is up."""
+        """Start it and wait until it is up; from the second time on at the port of the first."""
+        self._config.write_text(json.dumps(self._settings))
         command = [sys.executable, "-m", "hyperhive", "up", str(self._config), "--state-dir", str(self._state)]
         clean = {key: value for key, value in os.environ.items() if not key.startswith("HYPERHIVE_")}
         self._process = subprocess.Popen(
@@ -65,8 +65,9 @@ class RealHive:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             said.append(line)
-            if "#token=" in line:
-                self.token = line.split("#token=")[1].strip()
+            if found := re.search(r"(http://localhost:(\d+))/#token=(\S+)", line):
+                self.url, port, self.token = found.groups()
+                self._dashboard["port"] = int(port)
                 return
         message = f"the hive did not start:\n{''.join(said)}"
         raise AssertionError(message)

@@ -2,8 +2,8 @@
 
 Run as `sign_in_hive.py DIRECTORY [SECONDS]`.
 
-The harness and the claude program are the real ones; SECONDS is what a sign-in gets instead of ten minutes. Prints the
-dashboard's address with its token once it is up, and ends with SIGTERM.
+The harness and the claude program are the real ones; SECONDS is what the first sign-in gets instead of ten minutes.
+Prints the dashboard's address with its token once it is up, and ends with SIGTERM.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ HARNESS = """
 import sys
 from dataclasses import replace
 from hyperhive.harness.main import main
-from hyperhive.harness.settings import Settings
+from hyperhive.harness.sign_in_attempt import Attempt
 
-read = Settings.from_environment
+begin, limits = Attempt.__init__, iter([{seconds}])
 
-def shortened(_cls, environ):
-    settings = read(environ)
-    return replace(settings, timings=replace(settings.timings, sign_in={seconds}))
+def shortened(self, settings, *args, **more):
+    timings = replace(settings.timings, sign_in=next(limits, settings.timings.sign_in))
+    begin(self, replace(settings, timings=timings), *args, **more)
 
-Settings.from_environment = classmethod(shortened)
+Attempt.__init__ = shortened
 sys.exit(main())
 """
 

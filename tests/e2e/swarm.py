@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from hyperhive.shapes import StreamEvent
 
-#: Seconds within which anything that a test waits for has to happen on a slow, shared machine.
-PATIENCE = 40
+#: Seconds after which what has not happened never will: a guard against hanging, on the slowest machine there is.
+PATIENCE = 100
 
 
 @dataclass
@@ -57,6 +57,10 @@ class Swarm:
     async def agent_state(self, name: str, state: str) -> None:
         """Wait until an agent is seen in a state."""
         await self.until(lambda e: e.type == "agent" and e.data["name"] == name and e.data["state"] == state)
+
+    async def settled(self, number: int) -> None:
+        """Wait until a message is seen settled; what was used, and how the agent stands, may be told before that."""
+        await self.until(lambda e: e.type == "message" and e.data["id"] == number and e.data["state"] == "settled")
 
     async def end(self, number: signal.Signals = signal.SIGINT) -> int:
         """End `up` with a signal and return its exit status."""

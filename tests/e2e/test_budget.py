@@ -24,15 +24,14 @@ SCENARIO = {
 }
 
 
-@pytest.mark.timeout(180)
 async def test_the_turn_after_the_last_one_waits_and_runs_after_a_raise(tmp_path: Path) -> None:
     agents = {"alice": {"budget": {"turns": 2}}}
     async with swarm(tmp_path, SCENARIO, runtime="process", agents=agents) as hive, hive.client() as client:
         for n in (1, 2):
-            await client.send("alice", f"task {n}")
+            done = await client.send("alice", f"task {n}")
             await hive.message_to_operator(f"did {n}")
+            await hive.settled(done.id)
         await hive.agent_state("alice", "over_budget")
-        asked = len(hive.model.requests)
         sent = await client.send("alice", "task 3")
 
         row = await client.agent("alice")
@@ -41,10 +40,17 @@ async def test_the_turn_after_the_last_one_waits_and_runs_after_a_raise(tmp_path
         assert "2 of 2 turns" in (row.problem or "")
         (item,) = [item for item in await client.waiting() if item.kind == "over_budget"]
         assert (item.id, item.deadline) == ("over_budget-alice", row.until)
-        assert len(hive.model.requests) == asked, "nobody was asked anything"
 
         await client.set_budget("alice", turns=3)
+        raised = await hive.until(
+            lambda e: e.type == "agent" and (e.data["budget"] or {}).get("turns", {}).get("allowed") == 3
+        )
+        begun = await hive.until(
+            lambda e: e.type == "event" and e.data["kind"] == "turn_start" and "task 3" in e.data["data"]["body"]
+        )
+        assert raised.seq < begun.seq, "nobody was asked anything before that was allowed"
         await hive.message_to_operator("did 3")
+        await hive.settled(sent.id)
         await hive.until(
             lambda e: e.type == "agent" and e.data["state"] == "over_budget" and e.data["today"]["turns"] == 3
         )

@@ -73,6 +73,10 @@ async def test_a_commit_is_asked_for_denied_mended_and_put_in(tmp_path: Path, ru
         assert "+" + _FIRST in first.diff
         assert first.description == "jq for alice"
         await client.deny(1, "no nmap, please")
+        # By then the denial stands in git.
+        await up.until(
+            lambda e: e.type == "message" and e.data["to"] == "manager" and "approval_resolved" in e.data["body"]
+        )
 
         await client.send("manager", f"Mend it. {place}/alice/config")
         assert "no nmap, please" in (await up.message_to_operator("read:"))["body"]

@@ -12,8 +12,8 @@ from hyperhive.cli.demo import settings_for
 from hyperhive.testing.demo import AGENTS, THE_END
 
 ROOT = Path(__file__).parents[2]
-#: Seconds; the story itself takes about 10 at this speed.
-_PATIENCE = 100
+#: Seconds; a guard against hanging. The story itself takes about 10 at this speed.
+_PATIENCE = 300
 
 
 def test_the_demo_tells_its_story_and_ends(tmp_path: Path) -> None:

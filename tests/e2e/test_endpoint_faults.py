@@ -54,13 +54,14 @@ async def test_each_trouble_is_seen_and_costs_no_message(tmp_path: Path, runtime
     ):
         sent = await client.send("*", "Are you there?")
         assert sorted(sent.recipients) == sorted(agents)
-        async with asyncio.timeout(4 * PATIENCE):
+        async with asyncio.timeout(3 * PATIENCE):
             await up.agent_state("denied", "needs_login")
             await up.agent_state("limited", "rate_limited")
             await up.agent_state("busy", "rate_limited")
             await up.message_to_operator("cut has answered")
             # It goes back, and does not count.
             await up.until(lambda e: e.type == "event" and e.data["agent"] == "down" and e.data["kind"] == "turn_end")
+            await up.agent_state("down", "rate_limited")
             await up.model.wait_for("hangs", 1)
         await client.cancel("hangs")
         by_agent = {row.to: row for row in await client.messages() if row.from_ == "operator"}

@@ -42,7 +42,7 @@ async def test_an_agent_without_a_login_is_signed_in_and_goes_on(tmp_path: Path)
             assert (end["phase"], end["url"]) == ("done", None), end
             await hive.message_to_operator("42")
             assert [entry.action for entry in await client.audit()][:2] == ["login-code", "login-start"]
-            kept = [path for path in hive.state_dir.rglob("*") if path.is_file()]
-        assert not [path for path in kept if path.exists() and code.encode() in path.read_bytes()]
-        holding = [path.name for path in kept if path.exists() and ACCESS_TOKEN.encode() in path.read_bytes()]
-        assert holding == [".credentials.json"]
+        # It has ended: no file comes or goes any more.
+        kept = [path for path in (tmp_path / "state").rglob("*") if path.is_file()]
+        assert not [path for path in kept if code.encode() in path.read_bytes()]
+        assert [path.name for path in kept if ACCESS_TOKEN.encode() in path.read_bytes()] == [".credentials.json"]

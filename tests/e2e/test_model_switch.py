@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from swarm import Swarm, swarm
+from swarm import PATIENCE, Swarm, swarm
 
 from hyperhive.errors import HiveError
 
@@ -31,7 +31,7 @@ SCENARIO = {
 async def _turn(hive: Swarm, client: HiveClient, number: int) -> str:
     """Let alice do a task; returns the model that was asked."""
     before = len(hive.model.requests)
-    answer = await client.ask("alice", f"task {number}", timeout=40)
+    answer = await client.ask("alice", f"task {number}", timeout=PATIENCE)
     assert answer.body == "did it"
     await hive.until(_idle_after(number))
     return hive.model.requests[before].model

@@ -22,7 +22,7 @@ SCENARIO = {
                 },
             ]
         },
-        "bob": {"otherwise": [{"delay": 60}, "never said"]},
+        "bob": {"otherwise": [{"hang": True}]},
     }
 }
 
@@ -34,7 +34,13 @@ async def test_an_agents_own_server_is_used_and_shown_and_its_limit_ends_a_long_
     async with swarm(tmp_path, SCENARIO, runtime="process", agents=agents) as up, up.client() as client:
         answer = await client.ask("alice", "Look", timeout=PATIENCE)
         assert json.loads(answer.body)["argv"] == ["declared"]
-        await up.until(lambda e: e.type == "agent" and len(e.data["mcpServers"]) == 2)
+        await up.until(
+            lambda e: (
+                e.type == "agent"
+                and [one["status"] for one in e.data["mcpServers"] if one["name"] == "docs"] == ["failed"]
+                and [one["status"] for one in e.data["mcpServers"] if one["name"] == "tracker"] == ["connected"]
+            )
+        )
         shown = {one.name: one for one in (await client.agent("alice")).mcp_servers}
         assert (shown["tracker"].status, shown["tracker"].tools) == ("connected", ["look", "poke"])
         assert shown["docs"].status == "failed"

@@ -13,11 +13,7 @@ from swarm import PATIENCE
 from hyperhive.client import HiveClient
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
-
-    from hyperhive.shapes import StreamEvent
-
 
 #: What is tested here is not the manager.
 _ALONE = {"manager": {"enable": False}}
@@ -41,7 +37,7 @@ async def test_new_settings_are_taken_in_and_wrong_ones_are_not(tmp_path: Path) 
             async with HiveClient(state / "run" / "host.sock") as client:
                 write({"alice": {"autoStart": False, "model": "opus"}, "bob": {"autoStart": False}})
                 daemon.send_signal(signal.SIGHUP)
-                await _until(client, lambda e: e.type == "agent" and e.data["name"] == "bob")
+                await _said(daemon.stderr, "new settings are in force")
                 rows = {row.name: row.model for row in await client.agents()}
                 assert rows == {"alice": "opus", "bob": "haiku"}
 
@@ -69,10 +65,3 @@ async def _said(stream: asyncio.StreamReader, text: str) -> None:
             return
     message = f"the daemon ended before it said {text!r}"
     raise AssertionError(message)
-
-
-async def _until(client: HiveClient, wanted: Callable[[StreamEvent], bool]) -> None:
-    async for event in client.stream(0):
-        if wanted(event):
-            return
-    raise AssertionError
