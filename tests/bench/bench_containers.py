@@ -35,7 +35,7 @@ _COUNT: Final = 20
 _RESTARTS: Final = 5
 #: Seconds that the boot of one container may take, on average, and all of them after a restart of the daemon.
 _BOOT: Final = 20
-_BACK: Final = 120
+_BACK: Final = 200
 #: Seconds between two restarts: what the last one left to do is done.
 _REST: Final = 3
 #: Seconds without a daemon, after which harnesses ask for it as rarely as they ever do.

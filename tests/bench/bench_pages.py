@@ -39,7 +39,7 @@ _LOADS: Final = 7
 _STORMING: Final = 30
 _STORM: Final = 60.0
 #: Milliseconds until something that should be seen must have been.
-_PATIENCE: Final = 30_000
+_PATIENCE: Final = 200_000
 #: Seconds between two things that happen.
 _BETWEEN: Final = 0.05
 #: Notes when a word that begins with `mark-` is first seen, and when a row first has another state.
@@ -147,6 +147,7 @@ async def _usable(browser: Browser, bed: _Bed, rounds: int) -> list[float]:
     found = []
     for _ in range(rounds):
         page = await (await browser.new_context()).new_page()
+        page.set_default_timeout(_PATIENCE)
         await page.goto(f"{bed.address}/#token={bed.token}", wait_until="commit")
         await page.wait_for_function(_READY, arg=len(bed.names), polling="raf", timeout=_PATIENCE)
         found.append(await page.evaluate("performance.now()") / 1000)

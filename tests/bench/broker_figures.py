@@ -26,7 +26,7 @@ def _settings(names: list[str]) -> dict[str, Any]:
 
 async def delivery(results: Results, directory: Path, *, quick: bool) -> None:
     """One message at a time through a hive of 100 agents."""
-    names = agent_names(10 if quick else 100)
+    names = agent_names(4 if quick else 100)
     async with daemon(directory / "delivery", _settings(names), "--unlimited") as hive:
         samples = {"rounds": 2, "samples": 50} if quick else {"rounds": 5, "samples": 1000}
         rounds = await measured("delivery", hive.run, names=names, **samples)
@@ -36,7 +36,7 @@ async def delivery(results: Results, directory: Path, *, quick: bool) -> None:
 
 async def sends(results: Results, directory: Path, *, quick: bool) -> None:
     """As many messages as go through; a new daemon each round, since the backlog of one would slow the next."""
-    names = agent_names(10 if quick else 100)
+    names = agent_names(4 if quick else 100)
     for number in range(1 if quick else 5):
         one = await _sends(directory / f"sends-{number}", names, results, quick=quick, receiving=False)
         results.add("sends", [one["per_second"]])
@@ -72,7 +72,7 @@ def _stored(path: Path) -> int:
 
 async def burst(results: Results, directory: Path, *, quick: bool) -> None:
     """30 agents send 5 messages each at the same instant."""
-    names = agent_names(5 if quick else 30)
+    names = agent_names(3 if quick else 30)
     async with daemon(directory / "burst", _settings(names), "--unlimited") as hive:
         numbers = {"rounds": 1, "bursts": 2} if quick else {"rounds": 5, "bursts": 10}
         results.add("burst_p99", await measured("burst", hive.run, names=names, messages=5, **numbers))
@@ -93,7 +93,7 @@ async def idle(results: Results, directory: Path, *, quick: bool) -> None:
 
 
 async def _idle(state: Path, *, quick: bool, **rhythm: float) -> dict[str, float]:
-    names = agent_names(5 if quick else 50)
+    names = agent_names(3 if quick else 50)
     async with (
         daemon(state, _settings(names), "--unlimited", "--count") as hive,
         load("idle", hive.run, names=names, **rhythm),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _HERE: Final = Path(__file__).parent
 #: Seconds until a daemon is ready, and until it has ended.
-_PATIENCE: Final = 60
+_PATIENCE: Final = 200
 
 
 def agent_names(count: int) -> list[str]:

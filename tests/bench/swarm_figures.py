@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from figures import Results
 
 #: Seconds until something that should happen must have happened.
-_PATIENCE: Final = 60
+_PATIENCE: Final = 200
 _QUESTION: Final = "Please look at the failing build of the parser and tell me what you find. " * 4
 
 
@@ -181,7 +181,7 @@ async def _turns(swarm: _Swarm, count: int, rest: float) -> list[float]:
 
 async def listing(results: Results, directory: Path, *, quick: bool) -> None:
     """`hyperhive list`, as often as a person would type it."""
-    names = agent_names(10 if quick else 100)
+    names = agent_names(3 if quick else 100)
     installed = Path(sys.executable).with_name("hyperhive")
     program = [str(installed)] if installed.exists() else [sys.executable, "-m", "hyperhive"]
     settings = {"agents": {name: {} for name in names}, "manager": {"enable": False}}
