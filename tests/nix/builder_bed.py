@@ -6,8 +6,10 @@ import contextlib
 import os
 import platform
 import shutil
+import socket
 import subprocess
 import tempfile
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -36,9 +38,12 @@ PLATFORM: Final = f"{platform.machine()}-linux"
 ROOTS: Final = Path("/nix/var/nix/gcroots")
 #: Somebody whom the store's daemon does not trust.
 NOBODY: Final = User(65534, 65534)
+#: Small is what does not depend on the machine; the times only end what hangs.
 _SMALL: Final = BuildBounds(
-    evaluation=Bounds(seconds=10, memory_bytes=1024**3, output_bytes=1024**2), build_seconds=20, closure_bytes=1024**2
+    evaluation=Bounds(seconds=200, memory_bytes=1024**3, output_bytes=1024**2), build_seconds=200, closure_bytes=1024**2
 )
+#: In every derivation: those of another run at the same time are others, whatever it keeps and deletes.
+_RUN: Final = str(os.getpid())
 
 
 def system(name: str = "system", *, script: str = "", units: dict[str, str] | None = None, more: str = "") -> str:
@@ -52,6 +57,7 @@ derivation {{
   system = "{PLATFORM}";
   builder = "/bin/sh";
   args = [ "-ec" ''{whole}'' ];
+  run = "{_RUN}";
   {more}
 }}
 """
@@ -141,18 +147,24 @@ def yard(
         shutil.rmtree(place, ignore_errors=True)
 
 
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as line:
+        return line.connect_ex(str(path)) == 0
+
+
 @contextlib.contextmanager
 def store_daemon(place: Path, *, sandbox: str = "false") -> Iterator[Path]:
     """The store's daemon, which trusts root alone, on a socket of its own."""
-    socket = place / "socket"
+    path = place / "socket"
     options = ("--option", "trusted-users", "root", "--option", "sandbox", sandbox, "--option", "build-hook", "")
     command = ["nix", "--extra-experimental-features", "nix-command", "daemon", *options]
-    environment = {**os.environ, "NIX_DAEMON_SOCKET_PATH": str(socket)}
+    environment = {**os.environ, "NIX_DAEMON_SOCKET_PATH": str(path)}
     place.chmod(0o755)
     with (place / "daemon.log").open("wb") as log, subprocess.Popen(command, env=environment, stderr=log) as daemon:
         try:
-            while not socket.exists():
+            while not _listens(path):
                 assert daemon.poll() is None, (place / "daemon.log").read_text()
-            yield socket
+                time.sleep(0.05)
+            yield path
         finally:
             daemon.terminate()

@@ -209,5 +209,12 @@ in
     );
     wrapper = toString packages.hyperhive.makeWrapperArgs;
     claude = "${packages.claude-code}/bin";
+    # Those that make no machine of their own: `flake check` is a long test.
+    checks = lib.mapAttrs (_: check: check.drvPath) (
+      removeAttrs hyperhive.checks.${system} [
+        "settings"
+        "swarm"
+      ]
+    );
   };
 }

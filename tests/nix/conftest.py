@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from nix_bed import HOSTS, Nix, at_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+#: Seconds that one test may take. It is there to end what hangs: whole systems are evaluated, on any machine.
+_LONGEST: Final = 900
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the tests of this folder the time that evaluations take."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.timeout(_LONGEST))
 
 
 @pytest.fixture(scope="session")

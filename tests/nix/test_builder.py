@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.tier("nix"), pytest.mark.usefixtures("nix")]
 
+#: Seconds that a build sleeps, by which its process is known: another run has another number.
+_FOR_EVER = f"{os.getpid()}000"
 _UNITS = {"a.service": "one", "b.service": "one", "c.timer": "one"}
 
 
@@ -241,21 +243,25 @@ async def test_escapes_for_a_terminal_are_no_part_of_a_log(here: Yard) -> None:
 
 
 async def test_a_build_that_does_not_end_is_ended_with_all_its_processes() -> None:
-    with yard(bounds=BuildBounds(build_seconds=2)) as short:
-        built = await short.build(system(script="echo begun >&2; /bin/sleep 6789"))
-    assert not built.ok
-    assert "begun" in built.log
-    assert "2 s" in (built.reason or "") or "timed out" in (built.reason or "")
-    assert not _sleepers("6789")
+    # Long enough for the build to have begun: how long that is, the machine knows.
+    for seconds in (2, 10, 50):
+        with yard(bounds=BuildBounds(build_seconds=seconds)) as short:
+            built = await short.build(system(script=f"echo begun >&2; /bin/sleep {_FOR_EVER}"))
+        assert not built.ok
+        assert f"{seconds} s" in (built.reason or "") or "timed out" in (built.reason or "")
+        assert not _sleepers()
+        if "begun" in built.log:
+            return
+    pytest.fail(built.log)
 
 
 async def test_a_build_that_is_not_wanted_any_more_is_ended(here: Yard) -> None:
-    building = asyncio.create_task(here.build(system(script="/bin/sleep 6788")))
-    await _until(lambda: _sleepers("6788"))
+    building = asyncio.create_task(here.build(system(script=f"/bin/sleep {_FOR_EVER}")))
+    await _until(_sleepers)
     building.cancel()
     with pytest.raises(asyncio.CancelledError):
         await building
-    assert not _sleepers("6788")
+    assert not _sleepers()
     assert (here.links(), list((here.place / "builder" / "jobs").iterdir())) == ([], [])
     assert (await here.build(system("next"), 2)).ok, "the next one has its turn"
 
@@ -270,19 +276,19 @@ async def test_one_at_a_time(here: Yard) -> None:
 
 async def _until(holds: Callable[[], object]) -> None:
     """Wait for what the list of processes alone tells."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(200):
         while not holds():  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
 
-def _sleepers(seconds: str) -> list[int]:
+def _sleepers() -> list[int]:
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             words = path.read_bytes().split(b"\0")
         except OSError:
             continue
-        if words[:2] == [b"/bin/sleep", seconds.encode()]:
+        if words[:2] == [b"/bin/sleep", _FOR_EVER.encode()]:
             found.append(int(path.parent.name))
     return found
 
@@ -340,10 +346,10 @@ async def test_a_derivation_that_wants_no_sandbox_is_refused(tmp_path: Path, mon
 @pytest.mark.usefixtures("daemon")
 async def test_an_ended_client_ends_what_the_daemon_builds_for_it() -> None:
     with yard(NOBODY) as here:
-        building = asyncio.create_task(here.build(system(script="/bin/sleep 6787")))
-        await _until(lambda: _sleepers("6787"))
+        building = asyncio.create_task(here.build(system(script=f"/bin/sleep {_FOR_EVER}")))
+        await _until(_sleepers)
         building.cancel()
         with pytest.raises(asyncio.CancelledError):
             await building
         # The daemon ends it when it sees that nobody is there any more.
-        await _until(lambda: not _sleepers("6787"))
+        await _until(lambda: not _sleepers())

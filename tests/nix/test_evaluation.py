@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from nix_bed import Nix
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.long
 def test_one_more_agent_costs_next_to_nothing(nix: Nix, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = figures(nix, tmp_path)
     with capsys.disabled():

@@ -12,9 +12,8 @@ from nix_bed import ROOT
 if TYPE_CHECKING:
     from nix_bed import Nix
 
-pytestmark = pytest.mark.timeout(300)
 
-
+@pytest.mark.long
 def test_every_check_evaluates(nix: Nix) -> None:
     done = nix.flake("flake", "check", "--no-build", "--no-write-lock-file")
     assert not done.returncode, done.stderr[-6000:]

@@ -11,8 +11,6 @@ from nix_bed import at_once
 if TYPE_CHECKING:
     from nix_bed import Nix
 
-pytestmark = pytest.mark.timeout(300)
-
 
 @pytest.fixture(scope="module")
 def bad(nix: Nix) -> dict[str, Any]:

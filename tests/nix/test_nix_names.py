@@ -5,8 +5,6 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-import pytest
-
 from hyperhive import config, names
 
 if TYPE_CHECKING:
@@ -25,7 +23,6 @@ def _is_name(name: str) -> bool:
     return True
 
 
-@pytest.mark.timeout(120)
 def test_ports_forms_and_collisions_are_the_same(nix: Nix) -> None:
     choose = random.Random(3).choice  # noqa: S311 - the same names every time
     made = ["".join(choose(_LETTERS) for _ in range(1 + number % 9)) for number in range(400)]

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from nix_bed import Nix
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.fixture(scope="module")
 def options(nix: Nix) -> dict[str, Any]:

@@ -13,8 +13,6 @@ from packaging.requirements import Requirement
 if TYPE_CHECKING:
     from nix_bed import Nix
 
-pytestmark = pytest.mark.timeout(300)
-
 
 @pytest.fixture(scope="module")
 def package(nix: Nix) -> dict[str, Any]:
@@ -40,6 +38,10 @@ def test_nixpkgs_versions_are_new_enough(package: dict[str, Any]) -> None:
 def test_it_is_there_on_both_platforms(package: dict[str, Any]) -> None:
     assert set(package["drvPaths"]) == {"x86_64-linux", "aarch64-linux"}
     assert len(set(package["drvPaths"].values())) == 2
+
+
+def test_the_small_checks_of_the_flake_evaluate(package: dict[str, Any]) -> None:
+    assert set(package["checks"]) == {"package", "names", "options-doc"}
 
 
 def test_claude_is_on_its_path_and_git_too(package: dict[str, Any]) -> None:

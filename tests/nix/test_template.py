@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from nix_bed import Nix
 
-pytestmark = [pytest.mark.tier("nix"), pytest.mark.long, pytest.mark.timeout(800)]
+pytestmark = [pytest.mark.tier("nix"), pytest.mark.long]
 
 #: Half the memory that a host allows. The time is for a busy machine: an evaluation takes 10 s of a processor, and the
 #: first one copies all of nixpkgs into the store to see that it is there; the builder's home remembers that.

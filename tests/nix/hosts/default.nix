@@ -1,7 +1,6 @@
 # Hosts that have to evaluate; `example` is the one of examples/flake.
 {
   example = ../../../examples/flake/configuration.nix;
-  thirty = ./thirty.nix;
-  own = ./own.nix;
+  many = ./many.nix;
   everything = ./everything.nix;
 }
