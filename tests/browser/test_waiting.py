@@ -259,10 +259,10 @@ def test_notifications_come_once_over_two_tabs_and_a_reload(dashboard: Dashboard
     page.get_by_role("button", name="Mute").wait_for()
     other = _second_tab(context, dashboard)
     hive.ask("alice", "Shall I?")
-    asked = _shown(page, other, "Shall I?")
+    asked = _shown("Shall I?", page, other)
     assert asked == [["alice asks you", "Shall I?", "hyperhive:apiary:question-2"]]
     hive.arrive("bob", "operator", "Done.\nAll of it.")
-    assert _shown(page, other, "All of it.")[-1] == ["bob wrote to you", "Done.", "hyperhive:apiary:message-16"]
+    assert _shown("All of it.", page, other)[-1] == ["bob wrote to you", "Done.", "hyperhive:apiary:message-16"]
     crash = {
         "id": "crash-bob",
         "kind": "crash",
@@ -272,9 +272,9 @@ def test_notifications_come_once_over_two_tabs_and_a_reload(dashboard: Dashboard
         "ref": 1,
     }
     hive.wait_for_operator([*hive.waiting, crash])
-    assert _shown(page, other, "bob ended by signal 9")[-1][0] == "bob crashed"
+    assert _shown("bob ended by signal 9", page, other)[-1][0] == "bob crashed"
     hive.wait_for_operator([*hive.waiting[:-1], crash | {"ref": 2, "title": "bob ended by signal 11"}])
-    told = _shown(page, other, "bob ended by signal 11")
+    told = _shown("bob ended by signal 11", page, other)
     assert told[-1][2] == "hyperhive:apiary:crash-bob"
     assert len(told) == 4
     page.reload()
@@ -285,7 +285,19 @@ def test_notifications_come_once_over_two_tabs_and_a_reload(dashboard: Dashboard
     page.get_by_role("button", name="Mute").click()
     other.get_by_role("button", name="Unmute").wait_for()
     hive.ask("bob", "Nobody hears this")
-    assert len(_shown(page, other, "Nobody hears this")) == heard
+    assert len(_shown("Nobody hears this", page, other)) == heard
+
+
+def test_the_first_thing_after_notifications_were_wanted_is_told_and_nothing_older(
+    dashboard: Dashboard, hive: Hive
+) -> None:
+    dashboard.page.context.add_init_script(NOTIFICATIONS)
+    dashboard.open()
+    page = dashboard.page
+    page.get_by_role("button", name="Enable").click()
+    page.get_by_role("button", name="Mute").wait_for()
+    hive.ask("alice", "Shall I?")
+    assert [title for title, _body, _tag in _shown("Shall I?", page)] == ["alice asks you"]
 
 
 def _second_tab(context: BrowserContext, dashboard: Dashboard) -> Page:
@@ -295,13 +307,13 @@ def _second_tab(context: BrowserContext, dashboard: Dashboard) -> Page:
     return other
 
 
-def _shown(one: Page, two: Page, text: str) -> list[list[str]]:
-    """What both tabs have shown, once both know of something and have asked who is the first to tell it."""
-    for tab in (one, two):
+def _shown(text: str, *tabs: Page) -> list[list[str]]:
+    """What the tabs have shown, once each knows of something and has asked whether it is the first to tell it."""
+    for tab in tabs:
         tab.get_by_text(text).first.wait_for(state="attached")
-    for tab in (one, two):
+    for tab in tabs:
         _claimed(tab)
-    return sorted([*one.evaluate("window.shown"), *two.evaluate("window.shown")], key=_order)
+    return sorted((one for tab in tabs for one in tab.evaluate("window.shown")), key=_order)
 
 
 def _claimed(tab: Page) -> None:

@@ -64,7 +64,8 @@ class App extends Component {
 
   /** Tells what is new since notifications were first wanted in this page. */
   async #tell(known) {
-    this.#notifier ??= import("./notify.js").then(({ Notifier }) => new Notifier());
+    const before = this.state.known;
+    this.#notifier ??= import("./notify.js").then(({ Notifier }) => new Notifier(before));
     (await this.#notifier).look(known);
   }
 

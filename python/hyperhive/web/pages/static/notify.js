@@ -69,9 +69,14 @@ async function show({ tag, title, body, view }) {
   }
 }
 
-/** Follows the state of a page and tells what is new since the page was opened. */
+/** Follows the state of a page and tells what is new since notifications were first wanted in it. */
 export class Notifier {
   #known = null;
+
+  /** @param {object} state before the first thing that may be told */
+  constructor(state) {
+    this.look(state);
+  }
 
   /** @param {object} state of the store */
   look(state) {
