@@ -290,20 +290,21 @@ class Lifecycle:
 
     async def connected(self, agent: Agent, seconds: float) -> str | None:
         """Wait until its harness, as it runs now, has connected; None then, or if it is not wanted to run, else why."""
-        changed = self._watched.setdefault(agent.name, asyncio.Event())
         try:
             async with asyncio.timeout(seconds):
                 while agent.name not in self._heard and agent.wanted != "stopped" and not agent.tombstone:
                     if agent.fact == "failed":
                         return agent.problem or "it does not run"
-                    changed.clear()
-                    await changed.wait()
+                    await self._watched.setdefault(agent.name, asyncio.Event()).wait()
         except TimeoutError:
             said = f": {agent.problem}" if agent.problem else ""
             return f"its harness has not connected within {seconds:g} s{said}"
-        finally:
-            self._watched.pop(agent.name, None)
         return None
+
+    def _tell_watchers(self, name: str) -> None:
+        """Whoever waits for something about an agent looks again; who waits after that waits for the next change."""
+        if watched := self._watched.pop(name, None):
+            watched.set()
 
     def leaving(self, name: str) -> _Leaving:
         """While this is entered, the end of the agent's harness is no crash."""
@@ -326,8 +327,7 @@ class Lifecycle:
 
     def changed(self, agent: Agent) -> None:
         """Something about an agent is different: perhaps it is what a restart waits for."""
-        if watched := self._watched.get(agent.name):
-            watched.set()
+        self._tell_watchers(agent.name)
         if (agent.restart_pending or self._deploys.awaits(agent.name)) and not self._closing:
             self._deploys.look(agent)
 
@@ -383,8 +383,7 @@ class Lifecycle:
         self._signs.came(name)
         self._starts.leave(name)
         self._heard.add(name)
-        if watched := self._watched.get(name):
-            watched.set()
+        self._tell_watchers(name)
         if agent.fact in {"starting", "unreachable"} or name in self._hive.runtime.running():
             # Also one whose start failed, as far as the runtime knew.
             self._hive.roster.set_fact(agent, None, agent.problem if agent.fact is None else None)
