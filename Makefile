@@ -33,14 +33,18 @@ demo: $(DEMO) ## three agents at work, without an account
 	@$(BIN)/hyperhive demo
 
 PYTEST := $(BIN)/python -m pytest -c python/pyproject.toml --rootdir=.
-# Those that start whole swarms, machines and browsers, beside all others: two halves of about the same length.
-LARGE  := tests/e2e tests/browser tests/nspawn tests/nix
+# What runs beside all other tests, so that the three parts take about as long as each other.
+SWARMS := tests/e2e tests/nspawn
+PAGES  := tests/browser tests/nix tests/bench
 
-test: $(STAMP) ## the whole test suite, in two halves at a time
-	@said=$$(mktemp); $(PYTEST) -p no:cacheprovider $(LARGE) > "$$said" 2>&1 & large=$$!; \
-	  trap 'kill -INT $$large 2>/dev/null; rm -f "$$said"; exit 130' INT TERM; \
-	  status=0; $(PYTEST) tests $(LARGE:%=--ignore=%) || status=$$?; \
-	  wait $$large || status=$$?; cat "$$said"; rm -f "$$said"; exit $$status
+test: $(STAMP) ## the whole test suite, in three parts at a time
+	@said=$$(mktemp -d); \
+	  $(PYTEST) -p no:cacheprovider $(SWARMS) > "$$said/swarms" 2>&1 & swarms=$$!; \
+	  $(PYTEST) -p no:cacheprovider $(PAGES) > "$$said/pages" 2>&1 & pages=$$!; \
+	  trap 'kill -INT $$swarms $$pages 2>/dev/null; wait; rm -rf "$$said"; exit 130' INT TERM; \
+	  status=0; $(PYTEST) tests $(patsubst %,--ignore=%,$(SWARMS) $(PAGES)) || status=$$?; \
+	  wait $$swarms || status=$$?; wait $$pages || status=$$?; \
+	  cat "$$said/swarms" "$$said/pages"; rm -rf "$$said"; exit $$status
 
 test-long: export HYPERHIVE_LONG = 1
 test-long: test ## the same with the long tests, which it leaves out otherwise

@@ -7,6 +7,7 @@ name and why; with that name in `HYPERHIVE_REQUIRE_TIERS` (separated by commas) 
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A shell makes what it starts beside itself deaf to Ctrl-C, which `make test` passes on; and who is told to end
+    # ends what it has started, too.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     # Which examples there are does not depend on how busy the machine is.
     settings.register_profile("hive", suppress_health_check=[HealthCheck.too_slow], deadline=None)
     settings.load_profile("hive")
