@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from hyperhive.wire import Command, CommandsRequest
 
 #: Real seconds that the selector waits at a time for what runs elsewhere, and that it may take.
-_PATIENCE, _STUCK = 0.02, 60.0
+_PATIENCE, _STUCK = 0.02, 600.0
 #: Rounds of the loop in one instant; a start of the whole swarm takes some thousands.
 _ROUNDS = 100_000
 #: How much longer a poll is parked than it asks for.
