@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import signal
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -155,22 +156,16 @@ async def _story(ready: Ready, shared: str, *, once: bool, speed: float) -> None
     signal.raise_signal(signal.SIGTERM)
 
 
-async def _until_the_end(hive: Connection, snapshot: dict[str, Any], newest: int) -> None:
-    ended = asyncio.Event()
+class _Ended(Exception):  # noqa: N818 - it is no error
+    """The last message of the story was shown."""
 
+
+async def _until_the_end(hive: Connection, snapshot: dict[str, Any], newest: int) -> None:
     def show(message: dict[str, Any]) -> None:
         show_message(message)
         if message["to"] == "operator" and demo.THE_END in str(message["body"]):
-            ended.set()
+            raise _Ended
 
-    watching = asyncio.create_task(
-        new_messages(hive, snapshot, newest, show, on_waiting=_Troubles().tell), name="demo messages"
-    )
-    waiting = asyncio.create_task(ended.wait(), name="demo end")
-    try:
-        await asyncio.wait({watching, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        if watching.done():
-            watching.result()
-    finally:
-        watching.cancel()
-        waiting.cancel()
+    # Ended from within: a reader that is cancelled just when there is something to read complains on the terminal.
+    with suppress(_Ended):
+        await new_messages(hive, snapshot, newest, show, on_waiting=_Troubles().tell)
