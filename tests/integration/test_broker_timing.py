@@ -95,3 +95,12 @@ async def test_a_recv_that_was_cut_off_leaves_no_place_for_a_message_to_vanish_i
         assert [d.id for d in got] == [sent.id]
         await bed.outcome("bob", [sent.id], "settled")
     await bed.close()
+
+
+async def test_a_recv_that_comes_while_the_hive_ends_is_given_nothing(tmp_path: Path) -> None:
+    """That it was handed out could not be written any more: it would come again without its mark."""
+    bed = await BrokerBed(tmp_path).open()
+    await bed.send("alice", "bob")
+    bed.broker.close()
+    assert (await bed.recv("bob")).deliveries == []
+    await bed.close()

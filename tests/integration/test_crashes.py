@@ -252,7 +252,10 @@ async def test_who_does_not_poll_is_unreachable_until_it_does(place: Path, monke
 
 async def test_who_never_polls_is_unreachable_too(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hyperhive.hive.signs._FIRST", 0.05)
-    async with life(place, {"alice": {}}) as hive:
+    runtime = fake_runtime()
+    gate = runtime.gate("alice")
+    async with life(place, {"alice": {}}, runtime) as hive:
+        gate.opened.set()
         await hive.watch.agent("alice", state="unreachable")
 
 

@@ -84,8 +84,9 @@ async def test_what_it_reads_may_be_more_than_it_wants(program: Path, tmp_path: 
 
 
 async def test_memory_and_files_are_bounded(program: Path, tmp_path: Path) -> None:
-    _write(program, "sleep 0.1; ulimit -v; ulimit -f; ulimit -c")
-    memory, blocks, core = (await git(tmp_path, "log")).text.split()
+    # Its bounds are set once it is there, before it is given anything to read.
+    _write(program, "read word; ulimit -v; ulimit -f; ulimit -c")
+    memory, blocks, core = (await git(tmp_path, "log", given=b"word\n")).text.split()
     assert (int(memory), int(blocks) <= 1024 * 1024, core) == (1024**2, True, "0")
 
 

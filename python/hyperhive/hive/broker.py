@@ -218,7 +218,8 @@ class Broker:
         await self._reclaim(box, holding, instance)
         if not box.is_newest(number):
             return [], len(box.inbox.waiting)
-        taken = box.take(most, instance)
+        # At the end of the hive nothing goes out any more: that it did could not be written.
+        taken = [] if self._closed else box.take(most, instance)
         if not taken and wait > 0 and not self._closed:
             taken = await box.park(wait, most, instance)
         deliveries = await self._bodies.deliveries(taken)
