@@ -500,7 +500,7 @@ async def test_files_that_take_for_ever_to_compare_are_named_and_nothing_waits(
     numbers = random.Random(1)  # noqa: S311 - no secret
     commit = ""
     for _ in range(2):
-        words = "".join(f"{numbers.randrange(100)}\n" for _ in range(150_000))
+        words = "".join(f"{number}\n" for number in numbers.choices(range(100), k=150_000))
         commit = proposed.commit({"large": words, **{f"f{n}": words[n:] for n in range(20)}, "agent.nix": NIX})
         await repos.pin(AGENT, numbers.randrange(100), commit, proposed.bundle(commit))
     before = proposed.git("rev-parse", "HEAD~1")

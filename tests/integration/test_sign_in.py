@@ -77,7 +77,7 @@ def everything(here: Place) -> str:
 
 def waiting(here: Place, program: Path, link: str) -> None:
     """In place of claude, a program that names a link, with the escapes of `printf`, and waits for a code."""
-    program.write_text(f"#!/bin/sh\nprintf 'visit:\\n%b\\ncode here > ' '{link}'\nexec sleep 600\n")
+    program.write_text(f"#!/bin/sh\nprintf 'visit:\\n%b\\ncode here > ' '{link}'\nread -r _\n")
     program.chmod(0o755)
     here.find = lambda _environment: str(program)
 

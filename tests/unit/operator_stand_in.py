@@ -206,7 +206,7 @@ def served_in_thread(stand_in: StandIn) -> Iterator[Path]:
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
     thread.start()
-    assert ready.wait(10)
+    assert ready.wait(60)
     try:
         yield path[0]
     finally:

@@ -274,7 +274,7 @@ def test_messages_are_followed_whole_and_once(hive: StandIn) -> None:
 
         async with Connection() as line:
             task = asyncio.create_task(new_messages(line, {"seq": 10, "epoch": "e"}, 2, show, agent="alice"))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await done.wait()
             task.cancel()
 

@@ -29,7 +29,7 @@ async def test_contract(contract: Contract) -> None:
         return Answer(text="nope", status=400, error="unknown") if prompt == "refused" else Answer()
 
     async def asked(_prompt: str) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await slow.wait()
 
     async def crash(session: AnySession) -> None:

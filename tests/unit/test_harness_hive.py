@@ -263,7 +263,7 @@ async def test_a_command_that_comes_twice_runs_once(background: Start) -> None:
     for _ in range(2):
         hive.polls.clear()
         hive.commands_given.put_nowait([command])
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not [poll for poll in hive.polls if poll.done]:
                 hive.arrived.clear()
                 await hive.arrived.wait()
@@ -284,7 +284,7 @@ async def test_the_hive_hears_which_commands_run(background: Start) -> None:
     background(commands.run())
 
     async def until(holds: Callable[[], object]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not holds():
                 hive.arrived.clear()
                 await hive.arrived.wait()
@@ -302,7 +302,7 @@ async def test_a_hive_that_comes_back_is_told_everything(background: Start) -> N
     hive, back = Hive(away(), away()), asyncio.Event()
     background(Commands(hive.client, Control(), Timings(backoff=BACKOFF), back.set).run())
     hive.commands_given.put_nowait([])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await back.wait()
 
 
@@ -332,7 +332,7 @@ async def test_a_shorter_grace_replaces_a_longer_one() -> None:
     control.begin(cast("Turn", turn))
     control.stop(60)
     control.stop(0)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await turn.over.wait()
     assert turn.halts == ["stop"]
     late = SomeTurn()
@@ -354,7 +354,7 @@ def test_a_tree_of_processes_is_found_and_ended() -> None:
         processes.kill([one._replace(started="0") for one in found])
         assert len(processes.tree(parent.pid)) == 2
         processes.kill(found)
-        parent.wait(timeout=10)
+        parent.wait(timeout=60)
     assert processes.tree(parent.pid) == []
 
 

@@ -545,7 +545,7 @@ async def test_ports_are_closed_again_after_somebody_elses_reload(host: NixosHos
         await runtime.start(host.plan())
         host.on["systemctl show -- "] = lambda: looks.put_nowait("look")
         host.on["systemd-run"] = lambda: looks.put_nowait("close")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             # The watch's first look closes them once, perhaps before we listen; then looks alone follow.
             seen: list[str] = []
             while seen[-3:] != ["look"] * 3:
@@ -566,7 +566,7 @@ async def test_ports_that_could_not_be_closed_are_closed_with_a_later_look(host:
         host.failing["systemd-run"] = Done(1, err="Connection timed out")
         host.on["systemd-run"] = lambda: tries.put_nowait(None)
         host.loaded += 1
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             for _ in range(2):
                 await tries.get()
             assert host.closed == 0

@@ -35,7 +35,7 @@ class Counter:
 
     async def under_way(self, number: int) -> None:
         """Wait until so many are counted, and whoever could be beside them."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while self.running < number:  # noqa: ASYNC110 - the next steps of this loop
                 await asyncio.sleep(0)
             for _ in range(20):

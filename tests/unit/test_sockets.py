@@ -151,7 +151,7 @@ async def test_a_port_that_stays_taken_in_either_family_is_given_up(monkeypatch:
         assert str(port) in caught.value.hint
     assert len(waits) == 11
     assert max(waits) == 2.0
-    for one in await asyncio.wait_for(bind_tcp(port), 5):
+    for one in await asyncio.wait_for(bind_tcp(port), 60):
         one.close()
 
 
@@ -161,5 +161,5 @@ async def test_a_port_that_may_not_be_had_is_not_waited_for(monkeypatch: pytest.
 
     monkeypatch.setattr(sockets, "_bind_one", forbidden)
     with pytest.raises(HiveError, match="Permission denied") as caught:
-        await asyncio.wait_for(bind_tcp(80), 5)
+        await asyncio.wait_for(bind_tcp(80), 60)
     assert caught.value.code == "port_taken"

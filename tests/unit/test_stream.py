@@ -33,7 +33,7 @@ def _frames(data: bytes) -> list[dict[str, Any]]:
 
 async def _next(follower: AsyncIterator[bytes]) -> list[dict[str, Any]]:
     while True:
-        frames = _frames(await asyncio.wait_for(anext(follower), 5))
+        frames = _frames(await asyncio.wait_for(anext(follower), 60))
         if frames:
             return frames
 
@@ -114,7 +114,7 @@ async def test_close_ends_every_follower() -> None:
     ending = asyncio.create_task(anext(follower, None))
     await asyncio.sleep(0)
     stream.close()
-    assert await asyncio.wait_for(ending, 5) is None
+    assert await asyncio.wait_for(ending, 60) is None
 
 
 # --- one agent's part
@@ -169,7 +169,7 @@ async def test_a_page_is_told_that_the_stream_is_there_however_busy_others_are(m
             await asyncio.sleep(0.001)
 
     others = asyncio.create_task(busy())
-    assert await asyncio.wait_for(anext(follower), 5) == b": here\n\n"
+    assert await asyncio.wait_for(anext(follower), 60) == b": here\n\n"
     others.cancel()
 
 
