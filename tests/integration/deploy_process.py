@@ -88,7 +88,7 @@ def prepare(agents: Any, hook: Path) -> FileRuntime:  # noqa: ANN401 - as it is 
     asked = json.loads(hook.read_text())
     deployment.Deployment.__init__.__defaults__ = (asked["patience"],)  # type: ignore[misc]
     # Time enough for a harness that comes: one that is given up is restarted under it.
-    signs._FIRST = 60.0  # type: ignore[misc]
+    signs._FIRST = 5.0  # type: ignore[misc]
     moments = count(1)
 
     def moment() -> None:
