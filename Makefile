@@ -37,13 +37,14 @@ PYTEST := $(BIN)/python -m pytest -c python/pyproject.toml --rootdir=.
 SWARMS := tests/e2e tests/nspawn
 PAGES  := tests/browser tests/nix tests/bench
 
+# All three are beside the shell, which can then pass on that it is told to end; a Ctrl-C reaches them by itself.
 test: $(STAMP) ## the whole test suite, in three parts at a time
-	@said=$$(mktemp -d); \
-	  $(PYTEST) -p no:cacheprovider $(SWARMS) > "$$said/swarms" 2>&1 & swarms=$$!; \
-	  $(PYTEST) -p no:cacheprovider $(PAGES) > "$$said/pages" 2>&1 & pages=$$!; \
-	  trap 'kill -INT $$swarms $$pages 2>/dev/null; wait; rm -rf "$$said"; exit 130' INT TERM; \
-	  status=0; $(PYTEST) tests $(patsubst %,--ignore=%,$(SWARMS) $(PAGES)) || status=$$?; \
-	  wait $$swarms || status=$$?; wait $$pages || status=$$?; \
+	@said=$$(mktemp -d); parts=; \
+	  trap 'wait; rm -rf "$$said"; exit 130' INT; trap 'kill -TERM $$parts; wait; rm -rf "$$said"; exit 143' TERM; \
+	  $(PYTEST) -p no:cacheprovider $(SWARMS) > "$$said/swarms" 2>&1 & parts=$$!; \
+	  $(PYTEST) -p no:cacheprovider $(PAGES) > "$$said/pages" 2>&1 & parts="$$parts $$!"; \
+	  $(PYTEST) tests $(patsubst %,--ignore=%,$(SWARMS) $(PAGES)) & parts="$$parts $$!"; \
+	  status=0; for part in $$parts; do wait $$part || status=$$?; done; \
 	  cat "$$said/swarms" "$$said/pages"; rm -rf "$$said"; exit $$status
 
 test-long: export HYPERHIVE_LONG = 1

@@ -17,11 +17,27 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    # A shell makes what it starts beside itself deaf to Ctrl-C, which `make test` passes on; and who is told to end
-    # ends what it has started, too.
+def _interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _end_by_signals() -> None:
+    """Let Ctrl-C and SIGTERM end the run, and so whatever it has started.
+
+    A shell makes what it starts beside itself deaf to Ctrl-C. A handler of our own, since asyncio turns the usual one
+    into a cancellation of the test, which some survive.
+    """
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+        signal.signal(number, _interrupt)
+
+
+def pytest_runtest_setup() -> None:
+    """A hive in this process had the signals, and gave them back to nobody."""
+    _end_by_signals()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    _end_by_signals()
     # Which examples there are does not depend on how busy the machine is.
     settings.register_profile("hive", suppress_health_check=[HealthCheck.too_slow], deadline=None)
     settings.load_profile("hive")
