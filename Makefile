@@ -37,10 +37,9 @@ PYTEST := $(BIN)/python -m pytest -c python/pyproject.toml --rootdir=.
 SWARMS := tests/e2e tests/nspawn
 PAGES  := tests/browser tests/nix tests/bench
 
-# All three are beside the shell, which can then pass on that it is told to end; a Ctrl-C reaches them by itself.
+# All three are beside the shell, and so deaf to Ctrl-C: they are told to end by a signal that no hive in them takes.
 test: $(STAMP) ## the whole test suite, in three parts at a time
-	@said=$$(mktemp -d); parts=; \
-	  trap 'wait; rm -rf "$$said"; exit 130' INT; trap 'kill -TERM $$parts; wait; rm -rf "$$said"; exit 143' TERM; \
+	@said=$$(mktemp -d); parts=; trap 'kill -USR1 $$parts 2>/dev/null; wait; rm -rf "$$said"; exit 130' INT TERM; \
 	  $(PYTEST) -p no:cacheprovider $(SWARMS) > "$$said/swarms" 2>&1 & parts=$$!; \
 	  $(PYTEST) -p no:cacheprovider $(PAGES) > "$$said/pages" 2>&1 & parts="$$parts $$!"; \
 	  $(PYTEST) tests $(patsubst %,--ignore=%,$(SWARMS) $(PAGES)) & parts="$$parts $$!"; \

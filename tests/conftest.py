@@ -18,26 +18,23 @@ if TYPE_CHECKING:
 
 
 def _interrupt(_number: int, _frame: object) -> None:
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
-def _end_by_signals() -> None:
-    """Let Ctrl-C and SIGTERM end the run, and so whatever it has started.
-
-    A shell makes what it starts beside itself deaf to Ctrl-C. A handler of our own, since asyncio turns the usual one
-    into a cancellation of the test, which some survive.
-    """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+#: What the shell made of Ctrl-C: what it starts beside itself is deaf to it.
+_CTRL_C = signal.getsignal(signal.SIGINT)
 
 
 def pytest_runtest_setup() -> None:
-    """A hive in this process had the signals, and gave them back to nobody."""
-    _end_by_signals()
+    """A hive in this process had Ctrl-C, and gave it back as usual."""
+    if _CTRL_C is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    _end_by_signals()
+    # The end of the run, which `make test` passes on. Ctrl-C and SIGTERM may be a hive's in this process.
+    signal.signal(signal.SIGUSR1, _interrupt)
     # Which examples there are does not depend on how busy the machine is.
     settings.register_profile("hive", suppress_health_check=[HealthCheck.too_slow], deadline=None)
     settings.load_profile("hive")
