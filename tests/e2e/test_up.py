@@ -7,7 +7,9 @@ import os
 import signal
 from typing import TYPE_CHECKING, Any
 
+import beside  # noqa: F401 - it makes the next but one importable
 import pytest
+from ends import ended, gone
 from swarm import PATIENCE, processes_of, start_up, swarm
 
 if TYPE_CHECKING:
@@ -108,10 +110,9 @@ async def test_nothing_is_left_running_however_up_ends(tmp_path: Path, runtime: 
         harness = os.pidfd_open(pid)
         status = await up.end(number)
         assert status == (0 if number != signal.SIGKILL else -signal.SIGKILL)
-        await _ended(harness)
-        async with asyncio.timeout(PATIENCE):
-            for other in processes_of(up.state_dir):
-                await _gone(other)
+        await ended(harness, PATIENCE)
+        for other in processes_of(up.state_dir):
+            await gone(other, PATIENCE)
 
 
 async def test_a_new_start_goes_on_where_the_killed_one_was(tmp_path: Path, runtime: str) -> None:
@@ -129,24 +130,3 @@ async def test_a_new_start_goes_on_where_the_killed_one_was(tmp_path: Path, runt
         up.process, up.said = await start_up(up.config, up.state_dir)
         message = await up.message_to_operator("42")
         assert message["from"] == "alice"
-
-
-async def _ended(pidfd: int) -> None:
-    """Wait until a process is gone; its pidfd becomes readable then."""
-    loop = asyncio.get_running_loop()
-    gone = asyncio.Event()
-    loop.add_reader(pidfd, gone.set)
-    try:
-        async with asyncio.timeout(PATIENCE):
-            await gone.wait()
-    finally:
-        loop.remove_reader(pidfd)
-        os.close(pidfd)
-
-
-async def _gone(pid: int) -> None:
-    try:
-        pidfd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    await _ended(pidfd)

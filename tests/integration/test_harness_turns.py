@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from broker_bed import DEADLINE
-from harness_place import claude_children, command_line, held, place
+from ends import ended
+from harness_place import claude_children, held, place
 
 from hyperhive.clock import utc_now
 from hyperhive.errors import HiveError
@@ -390,7 +391,7 @@ async def test_what_others_write_is_no_command_for_claude(tmp_path: Path) -> Non
 
 
 async def test_cancel_ends_what_a_command_started(tmp_path: Path) -> None:
-    command = {"command": f"touch {tmp_path}/began; exec -a hyperhive-test-sleep sleep 60"}
+    command = {"command": f"echo $$ > {tmp_path}/pid; mv {tmp_path}/pid {tmp_path}/began; exec sleep 3600"}
     async with place(tmp_path, {"when": "run", "steps": [{"tool": "Bash", "input": command}, "ok"]}) as here:
         here.start()
         await here.hive.put("run")
@@ -398,7 +399,8 @@ async def test_cancel_ends_what_a_command_started(tmp_path: Path) -> None:
         async with asyncio.timeout(DEADLINE):
             while not (tmp_path / "began").exists():  # noqa: ASYNC110
                 await asyncio.sleep(0.02)  # nothing tells when a shell has come so far
+        began = os.pidfd_open(int((tmp_path / "began").read_text(encoding="ascii")))
         done = await here.hive.command("cancel")
         assert done.ok, done.error
         assert await here.outcomes(1) == ["cancelled"]
-        assert not any(b"hyperhive-test-sleep" in command_line(one) for one in processes.tree(os.getpid()))
+        await ended(began, DEADLINE)
