@@ -35,16 +35,16 @@ demo: $(DEMO) ## three agents at work, without an account
 PYTEST := $(BIN)/python -m pytest -c python/pyproject.toml --rootdir=.
 # What runs beside all other tests, so that the three parts take about as long as each other.
 SWARMS := tests/e2e tests/nspawn
-PAGES  := tests/browser tests/nix tests/bench
+PARTS  := tests/unit tests/browser tests/nix tests/bench
 
 # All three are beside the shell, and so deaf to Ctrl-C: they are told to end by a signal that no hive in them takes.
 test: $(STAMP) ## the whole test suite, in three parts at a time
 	@said=$$(mktemp -d); parts=; trap 'kill -USR1 $$parts 2>/dev/null; wait; rm -rf "$$said"; exit 130' INT TERM; \
 	  $(PYTEST) -p no:cacheprovider $(SWARMS) > "$$said/swarms" 2>&1 & parts=$$!; \
-	  $(PYTEST) -p no:cacheprovider $(PAGES) > "$$said/pages" 2>&1 & parts="$$parts $$!"; \
-	  $(PYTEST) tests $(patsubst %,--ignore=%,$(SWARMS) $(PAGES)) & parts="$$parts $$!"; \
+	  $(PYTEST) -p no:cacheprovider $(PARTS) > "$$said/parts" 2>&1 & parts="$$parts $$!"; \
+	  $(PYTEST) tests $(patsubst %,--ignore=%,$(SWARMS) $(PARTS)) & parts="$$parts $$!"; \
 	  status=0; for part in $$parts; do wait $$part || status=$$?; done; \
-	  cat "$$said/swarms" "$$said/pages"; rm -rf "$$said"; exit $$status
+	  cat "$$said/swarms" "$$said/parts"; rm -rf "$$said"; exit $$status
 
 test-long: export HYPERHIVE_LONG = 1
 test-long: test ## the same with the long tests, which it leaves out otherwise

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import beside  # noqa: F401 - it makes the next one importable
 from sign_in_hosts import ACCESS_TOKEN, SignInHosts, code_for
 from swarm import swarm
 

@@ -7,7 +7,6 @@ import os
 import signal
 from typing import TYPE_CHECKING, Any
 
-import beside  # noqa: F401 - it makes the next but one importable
 import pytest
 from ends import ended, gone
 from swarm import PATIENCE, processes_of, start_up, swarm
